@@ -1,0 +1,79 @@
+/** A component that reads records as Streams and writes another: everything that Stream can do, supervised. */
+import { Cause, Effect, Exit, type Layer, Stream } from "effect"
+import type { Assembly, Emits, EmitsSelf, Handled, Reads } from "./Component.ts"
+import { declare, type Input, type Slot } from "./internal/component.ts"
+import { Empty, Ended, Overrun } from "./internal/cursor.ts"
+import { step } from "./internal/step.ts"
+import type { RecordClass } from "./Record.ts"
+
+/**
+ * One input, or an object of inputs for a join. The output is written with `produceAsync`. The input gives one value at
+ * a time, so that a failure costs the value at work; asking for the next one counts the last as handled. When the
+ * inputs have ended and the output with them, the component is Done.
+ */
+export const layer: {
+  <S1, K1 extends string, A, S2, K2 extends string, B, E = never, R = never>(
+    options: Reads & {
+      readonly from: RecordClass<S1, K1, A>
+      readonly to: RecordClass<S2, K2, B>
+      readonly through: (values: Stream.Stream<A>) => Stream.Stream<NoInfer<B>, E, R>
+    }
+  ): Layer.Layer<never, never, S1 | S2 | Assembly | Handled<R>>
+  <const F extends Emits, S2, K2 extends string, B, E = never, R = never>(
+    options: Reads & {
+      readonly from: F
+      readonly to: RecordClass<S2, K2, B>
+      readonly through: (
+        values: { readonly [K in keyof F]: Stream.Stream<RecordClass.Value<F[K]>> }
+      ) => Stream.Stream<NoInfer<B>, E, R>
+    }
+  ): Layer.Layer<never, never, EmitsSelf<F> | S2 | Assembly | Handled<R>>
+} = (options: Options): Layer.Layer<never, never, any> => {
+  const single = isRecord(options.from)
+  const from: Emits = isRecord(options.from) ? { only: options.from } : options.from
+  const names = Object.keys(from)
+  return declare({
+    ...options,
+    kind: "Transform",
+    reads: Object.values(from),
+    writes: [options.to],
+    attempt: (running, slot) => {
+      const streams = running.inputs.map((input) => Stream.fromPull(Effect.succeed(pullOf(input, slot))))
+      const through = options.through(
+        single ? streams[0] : Object.fromEntries(names.map((name, index) => [name, streams[index]]))
+      )
+      return Stream.runForEach(through, running.claims[0]!.produceAsync)
+    }
+  })
+}
+
+/** The input as a pull: the values that the stream has pulled and not yet gone on from are what the slot holds. */
+const pullOf = (input: Input, slot: Slot): Effect.Effect<readonly [unknown], Cause.Done> => {
+  const { cursor } = input
+  let holding = false
+  const pull: Effect.Effect<readonly [unknown], Cause.Done> = step(() => {
+    if (holding) {
+      holding = false
+      slot.end(1)
+    }
+    const polled = cursor.poll()
+    if (polled === Empty) {
+      slot.idle()
+      return Effect.andThen(cursor.wait, pull)
+    }
+    if (polled === Ended) return Cause.done()
+    if (polled === Overrun) return Effect.andThen(input.lagged(), pull)
+    holding = true
+    slot.begin(1)
+    return Exit.succeed([polled] as const)
+  })
+  return pull
+}
+
+const isRecord = (from: RecordClass.Any | Emits): from is RecordClass.Any => typeof from === "function"
+
+interface Options extends Reads {
+  readonly from: RecordClass.Any | Emits
+  readonly to: RecordClass.Any
+  readonly through: (values: any) => Stream.Stream<any, unknown, any>
+}

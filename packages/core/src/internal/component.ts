@@ -1,0 +1,198 @@
+/** What a component declares to the topology, and what the topology keeps of it while it runs. */
+import { type Clock, Context, Effect, Latch, Layer, Schedule, Scope } from "effect"
+import { Assembly, type Emits } from "../Component.ts"
+import { Lagged } from "../Reader.ts"
+import type { RecordClass } from "../Record.ts"
+import type { Cursor } from "./cursor.ts"
+import { ForeignCursor } from "./foreignCursor.ts"
+import type { Member } from "./graph.ts"
+import { Latency } from "./latency.ts"
+import { cursorOf } from "./reader.ts"
+import { type Claim, type RecordRuntime, runtimeOf } from "./recordRuntime.ts"
+import { Throttle } from "./throttle.ts"
+
+type AnyRecord = RecordRuntime<any>
+
+export interface ComponentSpec {
+  readonly name: string
+  readonly kind: Exclude<Member["kind"], "Record">
+  readonly reads: ReadonlyArray<AnyRecord>
+  readonly writes: ReadonlyArray<AnyRecord>
+  readonly restart: Schedule.Schedule<unknown, unknown> | undefined
+  readonly onLag: ((lagged: Lagged) => Effect.Effect<void>) | undefined
+  /** How many fibers share its readers, each supervised for itself. */
+  readonly slots: number
+  /** One run of one slot: until its inputs have ended, or `running.stop` is open. */
+  readonly attempt: (running: Running, slot: Slot) => Effect.Effect<void, unknown>
+}
+
+/** The default of `restart`. */
+export const defaultRestart: Schedule.Schedule<unknown, unknown> = Schedule.min([
+  Schedule.exponential("100 millis"),
+  Schedule.spaced("30 seconds")
+]).pipe(Schedule.jittered)
+
+/** Collects what components declare while their layers build. */
+export class Builder {
+  readonly specs: Array<ComponentSpec> = []
+}
+
+/**
+ * The Layer of a component: finds its records, keeps the services that its handler was built with, and declares it. The
+ * build's own Scope is not among them: what a handler opened in it would stay open until shutdown.
+ */
+export const declare = (options: {
+  readonly name: string
+  readonly kind: ComponentSpec["kind"]
+  readonly reads: ReadonlyArray<RecordClass.Any>
+  readonly writes: ReadonlyArray<RecordClass.Any>
+  readonly restart?: Schedule.Schedule<unknown, unknown>
+  readonly onLag?: (lagged: Lagged) => Effect.Effect<void>
+  readonly slots?: number
+  readonly attempt: (running: Running, slot: Slot) => Effect.Effect<void, unknown, any>
+}): Layer.Layer<never, never, any> =>
+  Layer.effectDiscard(Effect.gen(function*() {
+    const slots = options.slots ?? 1
+    if (!Number.isInteger(slots) || slots < 1) {
+      throw new RangeError(`component "${options.name}": \`concurrency\` must be a positive integer, got ${slots}`)
+    }
+    const context = Context.omit(Scope.Scope, Assembly, Layer.CurrentMemoMap)(
+      yield* Effect.context<Scope.Scope | Assembly | Layer.CurrentMemoMap>()
+    )
+    const builder = (yield* Assembly) as unknown as Builder
+    const runtimes = Effect.forEach((record: RecordClass.Any) =>
+      Effect.map(record, (service) => runtimeOf(record.key, service as object))
+    )
+    builder.specs.push({
+      name: options.name,
+      kind: options.kind,
+      reads: yield* runtimes(options.reads),
+      writes: yield* runtimes(options.writes),
+      restart: options.restart,
+      onLag: options.onLag,
+      slots,
+      attempt: (running, slot) =>
+        Effect.provideContext(options.attempt(running, slot), context) as Effect.Effect<void, unknown>
+    })
+  }))
+
+/** The emitter of a component whose `writes` are the records of `emits`, in their order. */
+export const emitterOf = (emits: Emits, running: Running): any =>
+  Object.fromEntries(Object.keys(emits).map((name, index) => [name, running.claims[index]]))
+
+/** A component's reader of one record. */
+export class Input {
+  readonly record: AnyRecord
+  readonly cursor: Cursor<any>
+  /** What it left behind when the component was over. */
+  left = 0
+  private readonly component: string
+  private readonly onLag: ((lagged: Lagged) => Effect.Effect<void>) | undefined
+  private readonly throttle = new Throttle()
+
+  private constructor(record: AnyRecord, cursor: Cursor<any>, spec: ComponentSpec) {
+    this.record = record
+    this.cursor = cursor
+    this.component = spec.name
+    this.onLag = spec.onLag
+  }
+  static attach(record: AnyRecord, spec: ComponentSpec): Effect.Effect<Input, never, Scope.Scope> {
+    return Effect.map(
+      record.subscribe,
+      (reader) => new Input(record, cursorOf(reader) ?? new ForeignCursor(reader), spec)
+    )
+  }
+  /** After the cursor said `Overrun`. */
+  lagged(): Effect.Effect<void> {
+    const missed = this.cursor.missed
+    const warn = this.throttle.run(() =>
+      Effect.logWarning(
+        `component "${this.component}" fell behind on record "${this.record.key}": `
+          + `missed ${missed} value(s) now, ${this.cursor.lagged} in all`
+      )
+    )
+    return this.onLag === undefined
+      ? warn
+      : Effect.andThen(warn, this.onLag(new Lagged({ record: this.record.key, missed })))
+  }
+}
+
+/** A component that runs, or has run. */
+export class Running {
+  readonly spec: ComponentSpec
+  readonly scope: Scope.Closeable
+  readonly slots: ReadonlyArray<Slot>
+  readonly latency = new Latency()
+  inputs: ReadonlyArray<Input> = []
+  claims: ReadonlyArray<Claim<any>> = []
+  outcome: "Done" | "Failed" | "Interrupted" | undefined
+  restarts = 0
+  lastCause: string | null = null
+  handled = 0
+  abandoned = 0
+  /** Open once the topology drains: sources stop, backoffs end. */
+  readonly stop: Latch.Latch
+  /** Open once the component is over and has given up its readers and claims. */
+  readonly over = Latch.makeUnsafe(false)
+  /** Told when a slot has nothing to do. */
+  readonly onIdle: () => void
+
+  constructor(spec: ComponentSpec, options: {
+    readonly scope: Scope.Closeable
+    readonly clock: Clock.Clock
+    readonly stop: Latch.Latch
+    readonly onIdle: () => void
+  }) {
+    this.spec = spec
+    this.scope = options.scope
+    this.stop = options.stop
+    this.onIdle = options.onIdle
+    this.slots = Array.from({ length: spec.slots }, () => new Slot(this, options.clock))
+  }
+  inFlight(): number {
+    return this.slots.reduce((sum, slot) => sum + slot.inFlight, 0)
+  }
+}
+
+/** One of the fibers of a component: what it holds, and what became of it. */
+export class Slot {
+  private readonly running: Running
+  private readonly clock: Clock.Clock
+  state: "Starting" | "Running" | "Restarting" = "Starting"
+  /** Values that the handler holds now. */
+  inFlight = 0
+  handled = 0
+  abandoned = 0
+  private began: bigint | undefined
+
+  constructor(running: Running, clock: Clock.Clock) {
+    this.running = running
+    this.clock = clock
+  }
+  /** The handler gets `values` more values. */
+  begin(values: number): void {
+    this.inFlight += values
+    if ((this.handled & 63) === 0) this.began = this.clock.currentTimeNanosUnsafe()
+  }
+  /** The handler is done with `values` of what it held, by default with all of it. */
+  end(values = this.inFlight): void {
+    if (values === 0) return
+    this.handled += values
+    this.running.handled += values
+    this.inFlight -= values
+    if (this.began !== undefined) {
+      this.running.latency.add(Number(this.clock.currentTimeNanosUnsafe() - this.began) / 1e6)
+      this.began = undefined
+    }
+  }
+  /** The handler failed, died or was interrupted with what it held. */
+  abandon(): void {
+    this.abandoned += this.inFlight
+    this.running.abandoned += this.inFlight
+    this.inFlight = 0
+    this.began = undefined
+  }
+  idle(): void {
+    this.running.onIdle()
+  }
+}

@@ -1,0 +1,51 @@
+/** The driver hook over a reader that has none: a buffer of the user's own, which knows only `Reader`. */
+import { Effect } from "effect"
+import { Lagged, type Reader } from "../Reader.ts"
+import { type Cursor, Empty, Ended, Overrun, type Polled } from "./cursor.ts"
+
+export class ForeignCursor<A> implements Cursor<A> {
+  readonly wait: Effect.Effect<void>
+  missed = 0
+  received = 0
+  lagged = 0
+  conflated = 0
+  /** What `recv` gave and no fiber has polled yet, in order. */
+  private readonly arrived: Array<{ readonly value: A } | Lagged> = []
+  private ended = false
+  private readonly reader: Reader<A>
+
+  constructor(reader: Reader<A>) {
+    this.reader = reader
+    this.wait = Effect.suspend(() =>
+      this.arrived.length > 0 || this.ended ? Effect.void : reader.recv.pipe(
+        // `recv` hands over in one step, so an interrupt cannot come between it and the array.
+        Effect.flatMap((value) => {
+          this.arrived.push({ value })
+          return Effect.void
+        }),
+        Effect.catch((error) => {
+          if (error instanceof Lagged) this.arrived.push(error)
+          else this.ended = true
+          return Effect.void
+        })
+      )
+    )
+  }
+  poll(): Polled<A> {
+    const next = this.arrived.shift()
+    if (next === undefined) return this.ended ? Ended : Empty
+    if (next instanceof Lagged) {
+      this.missed = next.missed
+      this.lagged += next.missed
+      return Overrun
+    }
+    this.received++
+    return next.value
+  }
+  pending(): number {
+    return this.arrived.length + Effect.runSync(this.reader.pending)
+  }
+  close(): void {
+    this.ended = true
+  }
+}

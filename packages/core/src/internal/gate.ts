@@ -1,0 +1,42 @@
+/**
+ * Where readers wait and a push wakes them, one wake-up for many values. A push pays one branch (`idle`) while nobody
+ * waits, and never runs a fiber itself: the wake-up is a microtask, so that a burst is pushed whole before its readers
+ * run, and every 256th goes through the scheduler's dispatcher, so that the event loop turns even where two fibers do
+ * nothing but wake each other.
+ */
+import { Effect, type Scheduler } from "effect"
+import { microtask } from "./microtask.ts"
+
+export class Gate {
+  /** Someone waits and has not been told. */
+  idle = false
+  private readonly dispatcher: Scheduler.SchedulerDispatcher
+  private waiting = new Set<() => void>()
+  private signals = 0
+
+  constructor(dispatcher: Scheduler.SchedulerDispatcher) {
+    this.dispatcher = dispatcher
+  }
+  /** Wakes all that wait, in the order in which they came, in a later turn. */
+  signal(): void {
+    if (!this.idle) return
+    this.idle = false
+    if ((++this.signals & 255) === 0) this.dispatcher.scheduleTask(this.release, 0)
+    else microtask(this.release)
+  }
+  /** Waits for a signal, unless `ready` already holds when the fiber comes to wait. */
+  wait(ready: () => boolean): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      if (ready()) return resume(Effect.void)
+      const wake = () => resume(Effect.void)
+      this.waiting.add(wake)
+      this.idle = true
+      return Effect.sync(() => this.waiting.delete(wake))
+    })
+  }
+  private readonly release = (): void => {
+    const woken = this.waiting
+    this.waiting = new Set()
+    for (const wake of woken) wake()
+  }
+}

@@ -1,0 +1,82 @@
+/** The graph of a topology: who feeds whom, where it closes on itself, and how it is drawn. Without Effect's runtime. */
+import { Graph } from "effect"
+
+export interface Node {
+  readonly name: string
+  readonly kind: "Record" | "Source" | "Consumer" | "Transform"
+}
+export interface Member extends Node {
+  /** Keys of records. */
+  readonly reads: ReadonlyArray<string>
+  readonly writes: ReadonlyArray<string>
+}
+export interface Drawing {
+  readonly edges: ReadonlyArray<{ readonly from: string; readonly to: string }>
+  readonly mermaid: string
+  readonly dot: string
+}
+
+/** One path per group of nodes that feed each other: record, component, record, ..., back to the first. */
+export const cyclesOf = (members: ReadonlyArray<Member>): ReadonlyArray<ReadonlyArray<string>> => {
+  const graph = graphOf(members)
+  return Graph.stronglyConnectedComponents(graph).flatMap((group) => {
+    const inside = new Set(group)
+    const part = Graph.mutate(graph, (mutable) => {
+      for (const index of Array.from(Graph.indices(Graph.nodes(graph)))) {
+        if (!inside.has(index)) Graph.removeNode(mutable, index)
+      }
+    })
+    const cycle = Graph.findCycle(part)
+    if (cycle._tag === "None") return []
+    const path = cycle.value.path.map((index) => nodeOf(graph, index))
+    // The path closes on itself already; it is told from a record on.
+    const open = path.slice(0, -1)
+    const start = open.findIndex((node) => node.kind === "Record")
+    const turned = [...open.slice(start), ...open.slice(0, start)].map((node) => node.name)
+    return [[...turned, turned[0]!]]
+  })
+}
+
+export const drawingOf = (members: ReadonlyArray<Member>): Drawing => {
+  const graph = graphOf(members)
+  const edges = Array.from(Graph.values(Graph.edges(graph)), (edge) => ({
+    from: nodeOf(graph, edge.source).name,
+    to: nodeOf(graph, edge.target).name
+  }))
+  const nodeLabel = (node: Node) => node.name
+  const edgeLabel = (edge: string) => edge
+  return {
+    edges,
+    mermaid: Graph.toMermaid(graph, {
+      direction: "LR",
+      nodeLabel,
+      edgeLabel,
+      nodeShape: (node) => node.kind === "Record" ? "cylindrical" : node.kind === "Source" ? "stadium" : "rectangle"
+    }),
+    dot: Graph.toGraphViz(graph, { graphName: "topology", nodeLabel, edgeLabel })
+  }
+}
+
+const graphOf = (members: ReadonlyArray<Member>): Graph.DirectedGraph<Node, string> =>
+  Graph.directed<Node, string>((mutable) => {
+    const records = new Map<string, number>()
+    const recordIndex = (key: string): number => {
+      let index = records.get(key)
+      if (index === undefined) {
+        records.set(key, index = Graph.addNode<Node, string>(mutable, { name: key, kind: "Record" }))
+      }
+      return index
+    }
+    for (const member of members) {
+      const index = Graph.addNode<Node, string>(mutable, { name: member.name, kind: member.kind })
+      for (const key of member.reads) Graph.addEdge(mutable, recordIndex(key), index, "is read by")
+      for (const key of member.writes) Graph.addEdge(mutable, index, recordIndex(key), "writes")
+    }
+    return undefined
+  })
+
+const nodeOf = (graph: Graph.DirectedGraph<Node, string>, index: number): Node => {
+  const node = Graph.getNode(graph, index)
+  if (node._tag === "None") throw new Error(`graph: node ${index} of an edge is not in the graph`)
+  return node.value
+}

@@ -1,0 +1,59 @@
+/** A `Reader` over a cursor: each take is handed to the fiber in the step that took it. */
+import { type Array, Effect, Exit, Option } from "effect"
+import type { Reader, RecvError } from "../Reader.ts"
+import { Lagged, RecordClosed } from "../Reader.ts"
+import { type Cursor, CursorTypeId, Empty, Ended, Overrun } from "./cursor.ts"
+import { step } from "./step.ts"
+
+export const readerOf = <A>(record: string, cursor: Cursor<A>): Reader<A> => {
+  const lagged = () => Exit.fail(new Lagged({ record, missed: cursor.missed }))
+  const ended = Exit.fail(new RecordClosed({ record }))
+
+  const recv: Effect.Effect<A, RecvError> = step<A, RecvError>(() => {
+    const polled = cursor.poll()
+    if (polled === Empty) return Effect.andThen(cursor.wait, recv)
+    if (polled === Overrun) return lagged()
+    if (polled === Ended) return ended
+    return Exit.succeed(polled)
+  })
+  const tryRecv = step<Option.Option<A>, RecvError>(() => {
+    const polled = cursor.poll()
+    if (polled === Empty) return Exit.succeed(Option.none())
+    if (polled === Overrun) return lagged()
+    if (polled === Ended) return ended
+    return Exit.succeed(Option.some(polled))
+  })
+  const recvBatch = (max: number): Effect.Effect<Array.NonEmptyReadonlyArray<A>, RecvError> => {
+    if (!Number.isInteger(max) || max < 1) {
+      return Effect.die(
+        new RangeError(`recvBatch of record "${record}": \`max\` must be a positive integer, got ${String(max)}`)
+      )
+    }
+    const batch: Effect.Effect<Array.NonEmptyReadonlyArray<A>, RecvError> = step(() => {
+      const first = cursor.poll()
+      if (first === Empty) return Effect.andThen(cursor.wait, batch)
+      if (first === Overrun) return lagged()
+      if (first === Ended) return ended
+      const values: [A, ...Array<A>] = [first]
+      pollInto(cursor, values, max)
+      return Exit.succeed(values)
+    })
+    return batch
+  }
+  return Object.assign({ recv, tryRecv, recvBatch, pending: Effect.sync(() => cursor.pending()) }, {
+    [CursorTypeId]: cursor
+  })
+}
+
+/** Takes what is ready until `values` holds `max`. An end or a lag is left to the next poll, which says it again. */
+export const pollInto = <A>(cursor: Cursor<A>, values: globalThis.Array<A>, max: number): void => {
+  while (values.length < max) {
+    const polled = cursor.poll()
+    // Nothing is pushed in between, so a lag can only come first.
+    if (polled === Empty || polled === Overrun || polled === Ended) return
+    values.push(polled)
+  }
+}
+
+/** The cursor of one of our own readers. */
+export const cursorOf = <A>(reader: Reader<A>): Cursor<A> | undefined => (reader as any)[CursorTypeId]

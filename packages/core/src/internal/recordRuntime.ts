@@ -1,0 +1,114 @@
+/** What stands behind a record's service: its buffer, and the claims of those who write it. */
+import { Effect, type Option, type Scope } from "effect"
+import type { Buffer } from "../Buffer.ts"
+import type { Produced, ProduceError, Producer, TryProduceError } from "../Producer.ts"
+import { WriterConflict } from "../Producer.ts"
+import type { Reader } from "../Reader.ts"
+import { step } from "./step.ts"
+import { Verbs } from "./verbs.ts"
+
+export interface RecordOptions<in A> {
+  readonly writers: "one" | "many"
+  /** Throws on a value that does not fit the schema. */
+  readonly validate: ((value: A) => void) | undefined
+}
+
+const TypeId = "~@sluice/core/RecordRuntime"
+
+export class RecordRuntime<in out A> {
+  readonly [TypeId] = TypeId
+  readonly key: string
+  readonly buffer: Buffer<A>
+  readonly options: RecordOptions<A>
+  readonly claims = new Set<Claim<A>>()
+  readonly subscribe: Effect.Effect<Reader<A>, never, Scope.Scope>
+  readonly latest: Effect.Effect<Option.Option<A>>
+  readonly close: Effect.Effect<void>
+  private readonly verbs: Verbs<A>
+
+  constructor(key: string, buffer: Buffer<A>, options: RecordOptions<A>) {
+    this.key = key
+    this.buffer = buffer
+    this.options = options
+    this.subscribe = buffer.subscribe
+    this.latest = buffer.latest
+    this.close = buffer.close
+    this.verbs = buffer instanceof Verbs ? buffer : new ForeignVerbs(buffer)
+  }
+  /** Claims the record for `name`, or says who holds it. */
+  claim(name: string): Claim<A> | WriterConflict {
+    if (this.options.writers === "one") {
+      for (const held of this.claims) {
+        return new WriterConflict({ record: this.key, holder: held.name, claimant: name })
+      }
+    }
+    const claim = new Claim(name, this, this.verbs)
+    this.claims.add(claim)
+    return claim
+  }
+  readonly producer = Effect.fn("Record.producer")({ self: this }, function*(name: string) {
+    return yield* Effect.acquireRelease(
+      Effect.suspend(() => {
+        const claim = this.claim(name)
+        return claim instanceof WriterConflict ? Effect.fail(claim) : Effect.succeed(claim)
+      }),
+      (claim) => Effect.sync(() => claim.release())
+    )
+  }) as (name: string) => Effect.Effect<Producer<A>, WriterConflict, Scope.Scope>
+}
+
+/** The record behind a service. A record that was put together by hand is none, and cannot be part of a topology. */
+export const runtimeOf = (key: string, record: object): RecordRuntime<any> => {
+  if (TypeId in record) return record as RecordRuntime<any>
+  throw new TypeError(
+    `record "${key}": the service in the context was not made by a layer of the record. Provide ${key}.layer, `
+      + `.layerConfig, .layerBuffer or .layerLog; a fake buffer goes behind .layerBuffer(Buffer.make(...))`
+  )
+}
+
+/** One writer's hold on a record. Released, it answers as closed. */
+export class Claim<in out A> implements Producer<A> {
+  readonly record: string
+  readonly name: string
+  private readonly owner: RecordRuntime<A>
+  private readonly verbs: Verbs<A>
+
+  constructor(name: string, owner: RecordRuntime<A>, verbs: Verbs<A>) {
+    this.record = owner.key
+    this.name = name
+    this.owner = owner
+    this.verbs = verbs
+  }
+  readonly produce = (value: A): Effect.Effect<void> =>
+    step(() => this.admits(value) ? this.verbs.decideProduce(value) : this.verbs.drop())
+  readonly tryProduce = <B extends A>(value: B): Effect.Effect<void, TryProduceError<B>> =>
+    step(() => this.admits(value) ? this.verbs.decideTryProduce(value) : this.verbs.refuse(value))
+  readonly produceAsync = <B extends A>(value: B): Effect.Effect<void, ProduceError<B>> =>
+    step(() => this.admits(value) ? this.verbs.decideProduceAsync(value) : this.verbs.refuse(value))
+  readonly produceUnsafe = (value: A): Produced => this.admits(value) ? this.verbs.produceUnsafe(value) : "Closed"
+
+  release(): void {
+    this.owner.claims.delete(this)
+  }
+  private admits(value: A): boolean {
+    if (!this.owner.claims.has(this)) return false
+    this.owner.options.validate?.(value)
+    return true
+  }
+}
+
+/** A buffer that someone wrote against the interface alone. */
+class ForeignVerbs<in out A> extends Verbs<A> {
+  private readonly buffer: Buffer<A>
+  constructor(buffer: Buffer<A>) {
+    super(buffer.record)
+    this.buffer = buffer
+  }
+  readonly produceUnsafe = (value: A): Produced => this.buffer.produceUnsafe(value)
+  decideProduce(value: A): Effect.Effect<void> {
+    return this.buffer.produce(value)
+  }
+  decideProduceAsync<B extends A>(value: B): Effect.Effect<void, ProduceError<B>> {
+    return this.buffer.produceAsync(value)
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * What a kind of buffer is underneath: plain state and the gate its readers wait at. `Buffer.ts` makes the Effects of
+ * the contract from it, the same way for every kind.
+ */
+import { Effect, type Option, type Scheduler, type Scope } from "effect"
+import type { Produced } from "../Producer.ts"
+import { type Cursor, Empty, Ended, Overrun, type Polled } from "./cursor.ts"
+import { Gate } from "./gate.ts"
+
+export interface Store<in out A> {
+  readonly kind: string
+  readonly capacity: number | null
+  /** Takes the value now, or says why not. Never waits and never overtakes those that do. */
+  push(value: A): Produced
+  /**
+   * After a push that answered "Full": waits until the value is in or the store is closed. "Full" says that the kind's
+   * strategy is not to wait but to drop.
+   */
+  offer(value: A): Effect.Effect<Produced>
+  /** The scope is for what the kind itself acquires; the buffer closes the cursor. */
+  readonly subscribe: Effect.Effect<Cursor<A>, never, Scope.Scope>
+  latest(): Option.Option<A>
+  /** Refuses every later push, lets those that wait know, and lets readers finish what is held. */
+  close(): void
+  held(): number
+  readonly produced: number
+  readonly overwritten: number
+}
+
+/** A store in memory, whose readers all wait at one gate. This much is a buffer that overwrites. */
+export abstract class GatedStore<A> implements Store<A> {
+  abstract readonly kind: string
+  abstract readonly capacity: number
+  readonly gate: Gate
+  closed = false
+  produced = 0
+  overwritten = 0
+
+  constructor(dispatcher: Scheduler.SchedulerDispatcher) {
+    this.gate = new Gate(dispatcher)
+  }
+  abstract push(value: A): Produced
+  readonly subscribe: Effect.Effect<Cursor<A>, never, Scope.Scope> = Effect.sync(() => this.open())
+  /** A new reader's place. */
+  abstract open(): Cursor<A>
+  abstract latest(): Option.Option<A>
+  abstract held(): number
+  offer(value: A): Effect.Effect<Produced> {
+    return Effect.sync(() => this.push(value))
+  }
+  close(): void {
+    this.closed = true
+    this.gate.signal()
+  }
+}
+
+/** A reader's place in a gated store. */
+export abstract class GatedCursor<A> implements Cursor<A> {
+  private readonly owner: { readonly gate: Gate; readonly closed: boolean }
+  wait: Effect.Effect<void>
+  detached = false
+  missed = 0
+  received = 0
+  lagged = 0
+  conflated = 0
+
+  constructor(owner: { readonly gate: Gate; readonly closed: boolean }) {
+    this.owner = owner
+    this.wait = owner.gate.wait(() => this.detached || owner.closed || this.available() > 0)
+  }
+  /** Takes the next value there is; `Overrun` sets `missed`. */
+  abstract take(): Polled<A>
+  abstract available(): number
+  poll(): Polled<A> {
+    if (this.detached) return Ended
+    const taken = this.take()
+    if (taken === Empty) return this.owner.closed ? Ended : Empty
+    if (taken === Overrun) this.lagged += this.missed
+    else if (taken !== Ended) this.received++
+    return taken
+  }
+  pending(): number {
+    return this.detached ? 0 : this.available()
+  }
+  close(): void {
+    this.detached = true
+    this.owner.gate.signal()
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * Values until every reader has read them. Full, it refuses or lets the producer wait: first come, first served, never
+ * overtaken, and never beside free room for longer than the turn that made the room.
+ */
+import { Effect, Option, type Scheduler } from "effect"
+import type { Produced } from "../../Producer.ts"
+import { Backlog, type BacklogPosition } from "../backlog.ts"
+import type { Cursor, Empty } from "../cursor.ts"
+import { microtask } from "../microtask.ts"
+import { GatedCursor, GatedStore } from "../store.ts"
+
+interface Waiter<A> {
+  readonly value: A
+  readonly resume: (effect: Effect.Effect<Produced>) => void
+}
+const accepted = Effect.succeed<Produced>("Accepted")
+const refused = Effect.succeed<Produced>("Closed")
+
+export class Bounded<A> extends GatedStore<A> {
+  readonly kind = "Bounded"
+  readonly capacity: number
+  readonly backlog: Backlog<A>
+  /** Producers that wait for room, in the order in which they came. */
+  private readonly waiters = new Set<Waiter<A>>()
+  private admitting = false
+
+  constructor(capacity: number, dispatcher: Scheduler.SchedulerDispatcher) {
+    super(dispatcher)
+    this.capacity = capacity
+    this.backlog = new Backlog(capacity)
+  }
+  push(value: A): Produced {
+    if (this.closed) return "Closed"
+    if (this.waiters.size > 0 || this.backlog.isFull()) return "Full"
+    this.put(value)
+    if (this.gate.idle) this.gate.signal()
+    return "Accepted"
+  }
+  override offer(value: A): Effect.Effect<Produced> {
+    return Effect.callback<Produced>((resume) => {
+      const pushed = this.push(value)
+      if (pushed !== "Full") return resume(Effect.succeed(pushed))
+      const waiter = { value, resume }
+      this.waiters.add(waiter)
+      return Effect.sync(() => {
+        // Whoever came after may have waited for this one alone.
+        if (this.waiters.delete(waiter)) this.roomMade()
+      })
+    })
+  }
+  open(): Cursor<A> {
+    return new BoundedCursor(this)
+  }
+  latest(): Option.Option<A> {
+    return this.held() === 0 ? Option.none() : Option.some(this.backlog.newest() as A)
+  }
+  held(): number {
+    return this.backlog.held()
+  }
+  override close(): void {
+    super.close()
+    const waiters = [...this.waiters]
+    this.waiters.clear()
+    // In a later turn: whoever closes must not run the producers' fibers inside its own step.
+    if (waiters.length > 0) microtask(() => waiters.forEach((waiter) => waiter.resume(refused)))
+  }
+  /**
+   * Lets waiting producers in once the present turn ends: a reader that goes on reading makes room for many of them,
+   * and wakes them once.
+   */
+  roomMade(): void {
+    if (this.admitting || this.waiters.size === 0) return
+    this.admitting = true
+    microtask(this.admit)
+  }
+  private readonly admit = (): void => {
+    this.admitting = false
+    const admitted: Array<Waiter<A>> = []
+    for (const waiter of this.waiters) {
+      if (this.backlog.isFull()) break
+      this.waiters.delete(waiter)
+      this.put(waiter.value)
+      admitted.push(waiter)
+    }
+    if (admitted.length > 0) this.gate.signal()
+    // Only now: a producer that is resumed may produce again at once.
+    for (const waiter of admitted) waiter.resume(accepted)
+  }
+  private put(value: A): void {
+    this.backlog.put(value)
+    this.produced++
+  }
+}
+
+class BoundedCursor<A> extends GatedCursor<A> {
+  private readonly store: Bounded<A>
+  private readonly position: BacklogPosition<A>
+
+  constructor(store: Bounded<A>) {
+    super(store)
+    this.store = store
+    this.position = store.backlog.open()
+  }
+  take(): A | typeof Empty {
+    const taken = this.store.backlog.take(this.position)
+    this.store.roomMade()
+    return taken
+  }
+  available(): number {
+    return this.store.backlog.head - this.position.next
+  }
+  override close(): void {
+    if (this.detached) return
+    super.close()
+    this.store.backlog.close(this.position)
+    this.store.roomMade()
+  }
+}

@@ -1,0 +1,105 @@
+/** An Effect PubSub behind a record, with the PubSub's own semantics: each reader sees every value from now on. */
+import { Effect, MutableList, Option, PubSub, type Scheduler, type Scope } from "effect"
+import { PreventSchedulerYield } from "effect/Scheduler"
+import type { Produced } from "../../Producer.ts"
+import { type Cursor, Empty, Ended, type Polled } from "../cursor.ts"
+import { GatedCursor, GatedStore } from "../store.ts"
+
+export class FromPubSub<A> extends GatedStore<A> {
+  readonly kind = "PubSub"
+  readonly pubsub: PubSub.PubSub<A>
+  private last: Option.Option<A> = Option.none()
+
+  constructor(pubsub: PubSub.PubSub<A>, dispatcher: Scheduler.SchedulerDispatcher) {
+    super(dispatcher)
+    this.pubsub = pubsub
+  }
+  get capacity(): number {
+    return PubSub.capacity(this.pubsub)
+  }
+  push(value: A): Produced {
+    if (this.closed || this.isOver()) return "Closed"
+    if (PubSub.publishUnsafe(this.pubsub, value)) return this.accepted(value)
+    if (!(this.pubsub.strategy instanceof PubSub.SlidingStrategy)) return "Full"
+    // `publishUnsafe` bypasses the strategy; `publish` slides, and does not suspend where it does.
+    Effect.runSync(PubSub.publish(this.pubsub, value))
+    this.overwritten++
+    return this.accepted(value)
+  }
+  override offer(value: A): Effect.Effect<Produced> {
+    if (this.pubsub.strategy instanceof PubSub.DroppingStrategy) return Effect.succeed("Full")
+    const published = Effect.map(
+      PubSub.publish(this.pubsub, value),
+      (taken): Produced => taken ? this.accepted(value) : this.isOver() ? "Closed" : "Full"
+    )
+    return Effect.raceFirst(published, Effect.as(this.gate.wait(() => this.closed), "Closed" as const))
+  }
+  override readonly subscribe: Effect.Effect<Cursor<A>, never, Scope.Scope> = Effect.suspend(() =>
+    Effect.map(PubSub.subscribe(this.pubsub), (subscription) => new PubSubCursor(this, subscription))
+  )
+  open(): Cursor<A> {
+    throw new Error("a PubSub is subscribed to by an Effect: see subscribe")
+  }
+  latest(): Option.Option<A> {
+    return this.last
+  }
+  held(): number {
+    return PubSub.isShutdownUnsafe(this.pubsub) ? 0 : PubSub.sizeUnsafe(this.pubsub)
+  }
+  private isOver(): boolean {
+    return PubSub.isShutdownUnsafe(this.pubsub) || Option.isSome(this.pubsub.ended.current)
+  }
+  private accepted(value: A): Produced {
+    this.last = Option.some(value)
+    this.produced++
+    return "Accepted"
+  }
+}
+
+class PubSubCursor<A> extends GatedCursor<A> {
+  private readonly subscription: PubSub.Subscription<A>
+  /** What arrived while a fiber waited that has not come for it: a PubSub cannot be waited on without taking. */
+  private readonly arrived: Array<A> = []
+  private endTold = false
+
+  constructor(store: FromPubSub<A>, subscription: PubSub.Subscription<A>) {
+    super(store)
+    this.subscription = subscription
+    const arrival = PubSub.take(subscription).pipe(
+      Effect.map((value) => {
+        if (this.isEnd(value)) {
+          if (this.endTold) return
+          this.endTold = true
+        }
+        this.arrived.push(value)
+      }),
+      // No yield between the take and the array, so that an interrupt cannot come in between.
+      Effect.provideService(PreventSchedulerYield, true),
+      Effect.exit
+    )
+    this.wait = Effect.raceFirst(arrival, this.wait).pipe(Effect.asVoid)
+  }
+  take(): Polled<A> {
+    if (this.arrived.length > 0) return this.arrived.shift()!
+    const { ended, pubsub, replayWindow, shutdownFlag, strategy, subscribers } = this.subscription
+    if (shutdownFlag.current) return Ended
+    if (replayWindow.remaining > 0) return replayWindow.take()!
+    const taken = this.subscription.subscription.poll()
+    if (taken !== MutableList.Empty) {
+      strategy.onPubSubEmptySpaceUnsafe(pubsub, subscribers)
+      return taken
+    }
+    if (Option.isNone(ended.current)) return Empty
+    // `PubSub.end` gives its last value to every later take; here it is told once.
+    if (this.endTold) return Ended
+    this.endTold = true
+    return ended.current.value
+  }
+  available(): number {
+    return this.arrived.length + Option.getOrElse(PubSub.remainingUnsafe(this.subscription), () => 0)
+  }
+  private isEnd(value: A): boolean {
+    const { ended, subscription } = this.subscription
+    return Option.isSome(ended.current) && ended.current.value === value && subscription.isEmpty()
+  }
+}

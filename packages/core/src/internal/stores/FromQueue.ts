@@ -1,0 +1,68 @@
+/** An Effect Queue behind a record, with the Queue's own semantics: its readers compete, and nobody counts lag. */
+import { Effect, Exit, Option, Queue, type Scheduler } from "effect"
+import type { Produced } from "../../Producer.ts"
+import { type Cursor, Empty, Ended, type Polled } from "../cursor.ts"
+import { GatedCursor, GatedStore } from "../store.ts"
+
+export class FromQueue<A> extends GatedStore<A> {
+  readonly kind = "Queue"
+  readonly queue: Queue.Queue<A, any>
+  private last: Option.Option<A> = Option.none()
+
+  constructor(queue: Queue.Queue<A, any>, dispatcher: Scheduler.SchedulerDispatcher) {
+    super(dispatcher)
+    this.queue = queue
+  }
+  get capacity(): number {
+    return this.queue.capacity
+  }
+  push(value: A): Produced {
+    // `offerUnsafe` answers false for full and for closed alike.
+    if (this.closed || this.queue.state._tag !== "Open") return "Closed"
+    const evicts = this.queue.strategy === "sliding" && Queue.isFullUnsafe(this.queue)
+    if (!Queue.offerUnsafe(this.queue, value)) return "Full"
+    if (evicts) this.overwritten++
+    return this.accepted(value)
+  }
+  override offer(value: A): Effect.Effect<Produced> {
+    if (this.queue.strategy !== "suspend") return Effect.succeed("Full")
+    const offered = Effect.map(
+      Queue.offer(this.queue, value),
+      (taken): Produced => taken ? this.accepted(value) : "Closed"
+    )
+    return Effect.raceFirst(offered, Effect.as(this.gate.wait(() => this.closed), "Closed" as const))
+  }
+  open(): Cursor<A> {
+    return new QueueCursor(this)
+  }
+  latest(): Option.Option<A> {
+    return this.last
+  }
+  held(): number {
+    return Queue.sizeUnsafe(this.queue)
+  }
+  private accepted(value: A): Produced {
+    this.last = Option.some(value)
+    this.produced++
+    return "Accepted"
+  }
+}
+
+class QueueCursor<A> extends GatedCursor<A> {
+  private readonly queue: Queue.Queue<A, any>
+
+  constructor(store: FromQueue<A>) {
+    super(store)
+    this.queue = store.queue
+    // `peek` takes nothing, so the loser of the race has lost nothing.
+    this.wait = Effect.raceFirst(Effect.exit(Queue.peek(this.queue)), this.wait).pipe(Effect.asVoid)
+  }
+  take(): Polled<A> {
+    const taken = Queue.takeUnsafe(this.queue)
+    if (taken === undefined) return Empty
+    return Exit.isSuccess(taken) ? taken.value : Ended
+  }
+  available(): number {
+    return Queue.sizeUnsafe(this.queue)
+  }
+}

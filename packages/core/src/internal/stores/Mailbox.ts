@@ -1,0 +1,46 @@
+/** One value until it is taken. Readers compete for it; a value that finds the slot full replaces what is in it. */
+import { Option } from "effect"
+import type { Produced } from "../../Producer.ts"
+import { type Cursor, Empty } from "../cursor.ts"
+import { GatedCursor, GatedStore } from "../store.ts"
+
+export class Mailbox<A> extends GatedStore<A> {
+  readonly kind = "Mailbox"
+  readonly capacity = 1
+  slot: A | typeof Empty = Empty
+
+  push(value: A): Produced {
+    if (this.closed) return "Closed"
+    if (this.slot !== Empty) this.overwritten++
+    this.slot = value
+    this.produced++
+    if (this.gate.idle) this.gate.signal()
+    return "Accepted"
+  }
+  open(): Cursor<A> {
+    return new MailboxCursor(this)
+  }
+  latest(): Option.Option<A> {
+    return this.slot === Empty ? Option.none() : Option.some(this.slot)
+  }
+  held(): number {
+    return this.slot === Empty ? 0 : 1
+  }
+}
+
+class MailboxCursor<A> extends GatedCursor<A> {
+  private readonly store: Mailbox<A>
+
+  constructor(store: Mailbox<A>) {
+    super(store)
+    this.store = store
+  }
+  take(): A | typeof Empty {
+    const value = this.store.slot
+    this.store.slot = Empty
+    return value
+  }
+  available(): number {
+    return this.store.held()
+  }
+}

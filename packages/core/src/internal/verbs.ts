@@ -1,0 +1,50 @@
+/**
+ * The four verbs as decisions taken inside one step, so that whoever stands between a producer and the buffer (a claim)
+ * adds no step of its own.
+ */
+import { Effect, Exit } from "effect"
+import type { Produced, ProduceError, Producer, TryProduceError } from "../Producer.ts"
+import { BufferClosed, BufferFull } from "../Producer.ts"
+import { step } from "./step.ts"
+import { Throttle } from "./throttle.ts"
+
+export abstract class Verbs<in A> implements Producer<A> {
+  readonly record: string
+  dropped = 0
+  failed = 0
+  private readonly fullness = new Throttle()
+
+  constructor(record: string) {
+    this.record = record
+  }
+  readonly produce = (value: A): Effect.Effect<void> => step(() => this.decideProduce(value))
+  readonly tryProduce = <B extends A>(value: B): Effect.Effect<void, TryProduceError<B>> =>
+    step(() => this.decideTryProduce(value))
+  readonly produceAsync = <B extends A>(value: B): Effect.Effect<void, ProduceError<B>> =>
+    step(() => this.decideProduceAsync(value))
+  abstract readonly produceUnsafe: (value: A) => Produced
+
+  abstract decideProduce(value: A): Effect.Effect<void>
+  abstract decideProduceAsync<B extends A>(value: B): Effect.Effect<void, ProduceError<B>>
+  decideTryProduce<B extends A>(value: B): Effect.Effect<void, TryProduceError<B>> {
+    const produced = this.produceUnsafe(value)
+    if (produced === "Accepted") return Exit.void
+    return produced === "Full" ? Exit.fail(new BufferFull({ record: this.record, value })) : this.refuse(value)
+  }
+  refuse<B extends A>(value: B): Exit.Exit<never, BufferClosed<B>> {
+    return Exit.fail(new BufferClosed({ record: this.record, value }))
+  }
+  drop(): Exit.Exit<void> {
+    this.dropped++
+    return Exit.void
+  }
+  dropFull(): Effect.Effect<void> {
+    this.dropped++
+    return this.fullness.run(() =>
+      Effect.logWarning(
+        `record "${this.record}" is full and \`produce\` drops values: ${this.dropped} so far. `
+          + `Use \`tryProduce\` or \`produceAsync\` where they matter`
+      )
+    )
+  }
+}
