@@ -42,10 +42,7 @@ export class Bounded<A> extends GatedStore<A> {
       if (pushed !== "Full") return resume(Effect.succeed(pushed))
       const waiter = { value, resume }
       this.waiters.add(waiter)
-      return Effect.sync(() => {
-        // Whoever came after may have waited for this one alone.
-        if (this.waiters.delete(waiter)) this.roomMade()
-      })
+      return Effect.sync(() => this.waiters.delete(waiter))
     })
   }
   open(): Cursor<A> {
