@@ -1,0 +1,119 @@
+/** The arithmetic underneath, as plain functions. */
+import { assert, describe, it } from "@effect/vitest"
+import { Backlog } from "../src/internal/backlog.ts"
+import { Empty, Overrun } from "../src/internal/cursor.ts"
+import { cyclesOf, drawingOf, type Member } from "../src/internal/graph.ts"
+import { Latency } from "../src/internal/latency.ts"
+import { Ring, RingPosition } from "../src/internal/ring.ts"
+
+describe("Ring", () => {
+  it("holds exactly its capacity, whatever the capacity", () => {
+    for (const capacity of [1, 2, 3, 1000]) {
+      const ring = new Ring<number>(capacity)
+      const position = new RingPosition(ring)
+      for (let value = 0; value < capacity; value++) ring.push(value)
+      for (let value = 0; value < capacity; value++) assert.strictEqual(position.take(), value)
+      assert.strictEqual(position.take(), Empty)
+    }
+  })
+  it("an overrun is told once, with its exact size, and goes on at the oldest held", () => {
+    const ring = new Ring<number>(3)
+    const position = new RingPosition(ring)
+    for (let value = 0; value < 10; value++) ring.push(value)
+    assert.strictEqual(position.pending(), 10)
+    assert.strictEqual(position.take(), Overrun)
+    assert.strictEqual(position.missed, 7)
+    assert.deepStrictEqual([position.take(), position.take(), position.take(), position.take()], [7, 8, 9, Empty])
+  })
+  it("a position starts at the next value", () => {
+    const ring = new Ring<number>(3)
+    ring.push(0)
+    const position = new RingPosition(ring)
+    ring.push(1)
+    assert.deepStrictEqual([position.take(), position.take()], [1, Empty])
+  })
+})
+
+describe("Backlog", () => {
+  it("keeps a value until the slowest position has passed it", () => {
+    const backlog = new Backlog<number>(2)
+    const [fast, slow] = [backlog.open(), backlog.open()]
+    backlog.put(1)
+    backlog.put(2)
+    assert.deepStrictEqual([backlog.take(fast), backlog.take(fast)], [1, 2])
+    assert.isTrue(backlog.isFull())
+    assert.strictEqual(backlog.take(slow), 1)
+    assert.strictEqual(backlog.held(), 1)
+    backlog.close(slow)
+    assert.strictEqual(backlog.held(), 0)
+  })
+  it("what the last position left is kept for the next", () => {
+    const backlog = new Backlog<number>(3)
+    const first = backlog.open()
+    for (const value of [1, 2, 3]) backlog.put(value)
+    assert.strictEqual(backlog.take(first), 1)
+    backlog.close(first)
+    const second = backlog.open()
+    assert.deepStrictEqual([backlog.take(second), backlog.take(second), backlog.take(second)], [2, 3, Empty])
+  })
+  it("lets go of what everyone has passed", () => {
+    const backlog = new Backlog<object>(2)
+    const position = backlog.open()
+    backlog.put({})
+    backlog.take(position)
+    assert.deepStrictEqual(Reflect.get(backlog, "slots"), [undefined])
+  })
+})
+
+const member = (kind: Member["kind"], name: string, reads: Array<string>, writes: Array<string>): Member => ({
+  name,
+  kind,
+  reads,
+  writes
+})
+
+describe("the graph", () => {
+  it("every group that feeds itself is told once, from a record back to it", () => {
+    const cycles = cyclesOf([
+      member("Source", "s", [], ["a"]),
+      member("Transform", "t", ["a"], ["b"]),
+      member("Consumer", "c", ["b"], ["a"]),
+      member("Consumer", "self", ["x"], ["x"]),
+      member("Consumer", "end", ["b"], ["z"])
+    ])
+    assert.deepStrictEqual(cycles.map((path) => [...path]).toSorted(), [["a", "t", "b", "c", "a"], ["x", "self", "x"]])
+  })
+  it("a diamond is no cycle", () => {
+    assert.deepStrictEqual(
+      cyclesOf([
+        member("Transform", "l", ["a"], ["b"]),
+        member("Transform", "r", ["a"], ["c"]),
+        member("Transform", "j", ["b", "c"], ["d"])
+      ]),
+      []
+    )
+  })
+  it("is drawn as Mermaid and DOT, records apart from components", () => {
+    const { dot, edges, mermaid } = drawingOf([
+      member("Source", "sensor", [], ["plant/Reading"]),
+      member("Consumer", "alarms", ["plant/Reading"], [])
+    ])
+    assert.deepStrictEqual(edges, [
+      { from: "sensor", to: "plant/Reading" },
+      { from: "plant/Reading", to: "alarms" }
+    ])
+    assert.include(mermaid, "[(\"plant/Reading\")]")
+    assert.include(mermaid, "([\"sensor\"])")
+    assert.match(dot, /^digraph "topology"/)
+  })
+})
+
+describe("Latency", () => {
+  it("p50 and p99 by nearest rank over the newest 256 samples, max over all", () => {
+    const latency = new Latency()
+    assert.deepStrictEqual(latency.summary(), { p50: 0, p99: 0, max: 0 })
+    latency.add(1000)
+    for (let sample = 1; sample <= 256; sample++) latency.add(sample)
+    assert.deepStrictEqual(latency.summary(), { p50: 128, p99: 254, max: 1000 })
+  })
+})
