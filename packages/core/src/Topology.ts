@@ -270,7 +270,8 @@ class Run {
       snapshot: Effect.sync(() => this.snapshot()),
       graph: Effect.sync(() => drawingOf(this.members)),
       awaitFailure: Deferred.await(this.failed),
-      awaitDone: Effect.raceFirst(this.awaitQuiet, Deferred.await(this.failed))
+      // A failure goes first: where a component has failed, all may well be quiet.
+      awaitDone: Effect.raceFirst(Deferred.await(this.failed), this.awaitQuiet)
     }
   }
   private readonly awaitQuiet: Effect.Effect<void> = Effect.suspend(() => {

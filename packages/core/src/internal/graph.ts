@@ -28,12 +28,11 @@ export const cyclesOf = (members: ReadonlyArray<Member>): ReadonlyArray<Readonly
     })
     const cycle = Graph.findCycle(part)
     if (cycle._tag === "None") return []
-    const path = cycle.value.path.map((index) => nodeOf(graph, index))
-    // The path closes on itself already; it is told from a record on.
-    const open = path.slice(0, -1)
-    const start = open.findIndex((node) => node.kind === "Record")
-    const turned = [...open.slice(start), ...open.slice(0, start)].map((node) => node.name)
-    return [[...turned, turned[0]!]]
+    // The path ends where it begins. It is told from the record on that was declared first.
+    const path = cycle.value.path.slice(0, -1)
+    const records = path.filter((index) => nodeOf(graph, index).kind === "Record")
+    const start = path.indexOf(Math.min(...records))
+    return [[...path.slice(start), ...path.slice(0, start + 1)].map((index) => nodeOf(graph, index).name)]
   })
 }
 
