@@ -112,10 +112,8 @@ describe("the scenario itself", () => {
     Effect.gen(function*() {
       const lossy: Recv = (reader) => {
         const recv: Effect.Effect<number, Reader.RecvError> = Effect.suspend(() =>
-          Option.match(Effect.runSync(reader.tryRecv), {
-            onNone: () => Effect.andThen(Effect.yieldNow, recv),
-            onSome: (value) => Exit.succeed(value)
-          })
+          Effect.flatMap(reader.tryRecv, (taken) =>
+            Option.isNone(taken) ? Effect.andThen(Effect.yieldNow, recv) : Exit.succeed(taken.value))
         )
         return recv
       }
@@ -123,7 +121,9 @@ describe("the scenario itself", () => {
       for (const budget of budgets) {
         for (const turn of turns) {
           const got = yield* run(budget, receiveInterrupted(kinds[0]!, Effect.yieldNow, turn, lossy))
-          if (got.length < values.length) lost.push(`${budget}/${turn}`)
+          if (got.length < values.length) {
+            lost.push(`${budget}/${turn}`)
+          }
         }
       }
       assert.isAbove(lost.length, 0)

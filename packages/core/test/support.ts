@@ -7,7 +7,7 @@ export const bufferOf = (
   config: Buffer.BufferConfig
 ): Effect.Effect<Buffer.Buffer<number>, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Buffer.fromConfig(config).make({ key: "test", schema: Schema.Number }),
+    Buffer.fromConfig(config).make({ key: "test", schema: Schema.Finite }),
     (buffer) => buffer.close
   )
 

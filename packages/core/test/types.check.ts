@@ -1,0 +1,106 @@
+// @effect-diagnostics missingLayerContext:off
+// @effect-diagnostics floatingEffect:off
+/**
+ * What an application writes, and what must not compile. Nothing here runs: `pnpm check` type-checks it, and a line
+ * marked `@ts-expect-error` that compiles is an error.
+ */
+import { Buffer, Consumer, type Log, Record, Source, Topology, Transform } from "@sluice/core"
+import { Context, Effect, type FileSystem, Layer, type PubSub, Schedule, Schema, type Scope, Stream } from "effect"
+
+class Reading extends Record.Service<Reading>()("plant/Reading", {
+  schema: Schema.Struct({ celsius: Schema.Finite, at: Schema.Int }),
+  buffer: { kind: "SpmcRing", capacity: 2048 }
+}) {}
+class Alert extends Record.Service<Alert>()("plant/Alert", { schema: Schema.String, buffer: { kind: "Mailbox" } }) {}
+class Trend extends Record.Service<Trend>()("plant/Trend", { schema: Schema.Finite }) {}
+class Database extends Context.Service<Database, { readonly insert: (row: unknown) => Effect.Effect<void> }>()(
+  "app/Database"
+) {}
+
+const Sensor = Source.layer(Reading, {
+  name: "sensor",
+  stream: Stream.fromSchedule(Schedule.spaced("10 millis")).pipe(Stream.map((n) => ({ celsius: 20 + n % 40, at: n })))
+})
+const Alarms = Consumer.layer(Reading, {
+  name: "alarms",
+  emits: { alerts: Alert },
+  handle: (reading, emit) => reading.celsius > 50 ? emit.alerts.produce(`hot: ${reading.celsius}`) : Effect.void
+})
+const History = Consumer.layer(Reading, {
+  name: "history",
+  handleBatch: (readings) => Effect.flatMap(Database, (database) => database.insert(readings)),
+  restart: Schedule.exponential("100 millis")
+})
+let seen = 0
+const Count = Consumer.layer(Reading, { name: "count", handleUnsafe: () => void seen++ })
+const Trends = Transform.layer({
+  name: "trends",
+  from: { readings: Reading, alerts: Alert },
+  to: Trend,
+  through: ({ alerts, readings }) =>
+    Stream.merge(Stream.map(readings, (r) => r.celsius), Stream.map(alerts, () => seen))
+})
+
+export const App = Topology.layer(Layer.mergeAll(Sensor, Alarms, History, Count, Trends), { drainTimeout: "5 seconds" })
+  .pipe(
+    Layer.provideMerge(Layer.mergeAll(Reading.layer, Alert.layerConfig, Trend.layerBuffer(Buffer.singleLatest)))
+  )
+export const appNeeds: Layer.Layer<Reading | Alert | Trend | Topology.Topology, unknown, Database> = App
+
+declare const diskLog: (options: { readonly directory: string }) => Log.LogBacking<Error, FileSystem.FileSystem>
+export const Durable = Topology.layer(Sensor).pipe(
+  Layer.provideMerge(Reading.layerLog(diskLog({ directory: "data" })))
+)
+export const durableNeeds: Layer.Layer<
+  Reading | Log.LogOf<Reading> | Topology.Topology,
+  Topology.TopologyInvalid | Error,
+  FileSystem.FileSystem
+> = Durable
+// @ts-expect-error a ring is no log
+export const noLog: Layer.Layer<Log.LogOf<Reading>> = Reading.layer
+
+// @ts-expect-error a component cannot join a topology that already runs
+export const tooLate: Layer.Layer<Topology.Topology, unknown, Database> = Alarms.pipe(Layer.provideMerge(App))
+
+declare const pubsub: PubSub.PubSub<string>
+export const Existing: Layer.Layer<Alert> = Alert.layerBuffer(Buffer.fromPubSub(pubsub))
+// @ts-expect-error a PubSub of strings behind a record of numbers
+export const Mistaken = Trend.layerBuffer(Buffer.fromPubSub(pubsub))
+export const Chosen: Layer.Layer<Alert, unknown> = Alert.layerConfigWith({ hub: Buffer.fromPubSub(pubsub) })
+
+declare const open: Effect.Effect<void, never, Scope.Scope>
+const Leaky = Consumer.layer(Reading, { name: "leaky", handle: () => open })
+// @ts-expect-error what the handler opens would stay open until shutdown
+export const leaky: Layer.Layer<Topology.Topology, unknown, Reading> = Topology.layer(Leaky)
+export const scoped: Layer.Layer<Topology.Topology, unknown, Reading> = Topology.layer(
+  Consumer.layer(Reading, { name: "scoped", handle: () => Effect.scoped(open) })
+)
+
+Consumer.layer(Reading, {
+  name: "unsafe",
+  // @ts-expect-error an Effect from a plain handler would never run
+  handleUnsafe: () => Effect.void
+})
+// @ts-expect-error a stream of strings into a record of readings
+Source.layer(Reading, { name: "wrong", stream: Stream.make("hot") })
+// @ts-expect-error a transform that gives strings into a record of numbers
+Transform.layer({ name: "wrong", from: Reading, to: Trend, through: Stream.map(() => "hot") })
+// @ts-expect-error there is no such kind of buffer
+Record.Service<Alert>()("plant/Wrong", { schema: Schema.String, buffer: { kind: "Ring" } })
+
+export const program: Effect.Effect<void, Record.WriterConflict, Reading> = Effect.gen(function*() {
+  const reading = yield* Reading
+  const producer = yield* reading.producer("program")
+  yield* producer.tryProduce({ celsius: 21, at: 1 }).pipe(
+    Effect.catchTags({
+      BufferFull: ({ value }) => Effect.logWarning(`dropped ${value.celsius}`),
+      BufferClosed: ({ value }) => Effect.logWarning(`too late for ${value.at}`)
+    })
+  )
+  // @ts-expect-error not a reading
+  yield* producer.produce("hot")
+}).pipe(Effect.scoped)
+
+export const skipped: Stream.Stream<number, never, Trend> = Record.stream(Trend)
+// @ts-expect-error a stream that fails on lag says so in its type
+export const told: Stream.Stream<number, never, Trend> = Record.stream(Trend, { onLag: "fail" })

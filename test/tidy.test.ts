@@ -1,0 +1,128 @@
+/** Holds the shape of the repository: the floors of the core, no file without a purpose, no path of a machine. */
+import { assert, describe, it } from "@effect/vitest"
+import { execFileSync } from "node:child_process"
+import { existsSync, readFileSync } from "node:fs"
+import { dirname, join, normalize, relative } from "node:path"
+
+const root = join(import.meta.dirname, "..")
+const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], {
+  cwd: root,
+  encoding: "utf8"
+})
+  .split("\n")
+  .filter((file) => file !== "" && existsSync(join(root, file)))
+const read = (file: string) => readFileSync(join(root, file), "utf8")
+const under = (folder: string, ending = ".ts") =>
+  files.filter((file) => file.startsWith(`${folder}/`) && file.endsWith(ending))
+
+/** What a file imports, and what it re-exports, types included. */
+const importsOf = (file: string): ReadonlyArray<string> =>
+  Array.from(
+    read(file).matchAll(/^(?:import|export)\b[^"']*?from "([^"]+)"|^import "([^"]+)"/gm),
+    ([, from, bare]) => from ?? bare!
+  )
+const localImportsOf = (file: string): ReadonlyArray<string> =>
+  importsOf(file).filter((from) => from.startsWith(".")).map((from) => normalize(join(dirname(file), from)))
+
+/** The floors of the core from the lowest up: a file imports only what stands before it. */
+const floors: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
+  ["errors", ["Producer", "Reader"]],
+  ["pure state", [
+    "internal/cursor",
+    "internal/ring",
+    "internal/backlog",
+    "internal/latency",
+    "internal/graph",
+    "internal/capacity"
+  ]],
+  ["waiting and handing over", [
+    "internal/microtask",
+    "internal/step",
+    "internal/gate",
+    "internal/throttle",
+    "internal/verbs",
+    "internal/store",
+    "internal/reader",
+    "internal/foreignCursor"
+  ]],
+  ["the buffers", [
+    "internal/stores/SpmcRing",
+    "internal/stores/SingleLatest",
+    "internal/stores/Mailbox",
+    "internal/stores/Bounded",
+    "internal/stores/FromQueue",
+    "internal/stores/FromPubSub"
+  ]],
+  ["the contracts", ["Buffer", "Log"]],
+  ["records", ["internal/recordConfig", "internal/recordRuntime", "Record"]],
+  ["components", [
+    "Component",
+    "internal/component",
+    "internal/supervise",
+    "internal/handlerLoop",
+    "Source",
+    "Consumer",
+    "Transform"
+  ]],
+  ["topology", ["Topology", "index"]]
+]
+const ordered = floors.flatMap(([, names]) => names.map((name) => `packages/core/src/${name}.ts`))
+
+describe("the core", () => {
+  it("has exactly the files of its floors", () => {
+    assert.deepStrictEqual(under("packages/core/src").toSorted(), ordered.toSorted())
+  })
+  it("imports only downwards", () => {
+    const upwards = ordered.flatMap((file, floor) =>
+      localImportsOf(file).filter((from) => !ordered.slice(0, floor).includes(from)).map((from) => `${file} → ${from}`)
+    )
+    assert.deepStrictEqual(upwards, [])
+  })
+  it("knows the contract above the buffers, never a buffer", () => {
+    const above = ordered.slice(ordered.indexOf("packages/core/src/Log.ts"))
+    assert.deepStrictEqual(above.filter((file) => localImportsOf(file).some((from) => from.includes("/stores/"))), [])
+  })
+  it("depends on effect alone", () => {
+    const others = ordered.flatMap(importsOf).filter((from) => !from.startsWith(".") && !/^effect(\/|$)/.test(from))
+    assert.deepStrictEqual(others, [])
+    assert.deepStrictEqual(Object.keys(JSON.parse(read("packages/core/package.json")).peerDependencies), ["effect"])
+    assert.isUndefined(JSON.parse(read("packages/core/package.json")).dependencies)
+  })
+})
+
+describe("every file", () => {
+  const sources = files.filter((file) => file.endsWith(".ts"))
+
+  it("of a package, the benchmarks and the examples is imported, run or named by something", () => {
+    const imported = new Set(sources.flatMap(localImportsOf))
+    const entries = `${read("package.json")} ${read("README.md")} ${read("vitest.workspace.ts")} ${
+      under("examples", ".test.ts").map(read).join(" ")
+    }`
+    const orphans = [...under("packages"), ...under("bench"), ...under("examples"), ...under("test")].filter((file) =>
+      !imported.has(file) && !/\/(index|.*\.test|.*\.check)\.ts$/.test(file)
+      && !entries.includes(relative("examples", file)) && !entries.includes(file)
+    )
+    assert.deepStrictEqual(orphans, [])
+  })
+  it("of a package's source opens by saying what it is", () => {
+    const silent = files.filter((file) => /^packages\/\w+\/src\/.*\.ts$/.test(file)).filter((file) =>
+      !/^\/[/*]/.test(read(file))
+    )
+    assert.deepStrictEqual(silent, [])
+  })
+  it("in docs is linked from the README or the architecture page", () => {
+    const links = read("README.md") + read("docs/ARCHITECTURE.md")
+    const unlinked = under("docs", ".md").filter((file) =>
+      file !== "docs/ARCHITECTURE.md" && !links.includes(relative("docs", file))
+    )
+    assert.deepStrictEqual(unlinked, [])
+  })
+  it("is free of machine paths, focused tests and postponed work", () => {
+    const machine = new RegExp(`(^|[^a-zA-Z0-9.])/(${["work", "home", "root", "farm"].join("|")})/`)
+    const later = new RegExp(`\\b(${["TO" + "DO", "FIX" + "ME", "HA" + "CK"].join("|")})\\b|\\.only\\(`)
+    const found = files.filter((file) => !file.endsWith("lock.yaml")).filter((file) =>
+      machine.test(read(file)) || later.test(read(file))
+    )
+    assert.deepStrictEqual(found, [])
+  })
+})
