@@ -125,17 +125,17 @@ export const layer = <A, E, R>(components: Layer.Layer<A, E, R>, options?: {
       const context = yield* Layer.buildWithMemoMap(components, memoMap, scope).pipe(
         Effect.provideService(Assembly, builder as never)
       )
-      const topology = yield* Run.start(builder.specs, scope)
-      yield* Scope.addFinalizer(
-        scope,
-        Effect.flatMap(
-          topology.drain(Duration.fromInputUnsafe(options?.drainTimeout ?? "5 seconds")),
-          options?.onShutdown ?? logReport
-        )
+      const run = new Run(builder.specs, scope, yield* Clock.Clock)
+      const drain = Effect.flatMap(
+        run.drain(Duration.fromInputUnsafe(options?.drainTimeout ?? "5 seconds")),
+        options?.onShutdown ?? logReport
       )
-      yield* topology.release
+      // Uninterruptible: what has started is drained.
+      yield* Effect.uninterruptible(
+        run.attach.pipe(Effect.andThen(Scope.addFinalizer(scope, drain)), Effect.andThen(run.start))
+      )
       yield* warnOfUnreadVariables
-      return Context.add(context, Topology, topology.service)
+      return Context.add(context, Topology, run.service)
     }) as Effect.Effect<any, any, any>
   )
 
@@ -143,48 +143,40 @@ export const layer = <A, E, R>(components: Layer.Layer<A, E, R>, options?: {
 class Run {
   private readonly components: ReadonlyArray<Running>
   private readonly records: ReadonlyArray<RecordRuntime<any>>
-  private readonly stop: Latch.Latch
+  private readonly stop = Latch.makeUnsafe(false)
   private readonly failed = Deferred.makeUnsafe<never, ComponentFailed>()
   private readonly quiet = new Set<Deferred.Deferred<void>>()
   private readonly fibers = new Map<Running, Fiber.Fiber<void, unknown>>()
   private readonly members: ReadonlyArray<Member>
 
-  private constructor(components: ReadonlyArray<Running>, stop: Latch.Latch) {
-    this.components = components
-    this.stop = stop
-    this.records = [...new Set(components.flatMap(({ spec }) => [...spec.reads, ...spec.writes]))]
-    this.members = membersOf(components.map(({ spec }) => spec))
+  constructor(specs: ReadonlyArray<ComponentSpec>, scope: Scope.Scope, clock: Clock.Clock) {
+    this.members = membersOf(specs)
+    this.records = [...new Set(specs.flatMap(({ reads, writes }) => [...reads, ...writes]))]
+    this.components = specs.map((spec) =>
+      new Running(spec, {
+        scope: Scope.forkUnsafe(scope),
+        clock,
+        stop: this.stop,
+        onIdle: () => this.checkQuiet()
+      })
+    )
   }
 
-  /** Checks the whole, claims what components write and attaches their readers. Nothing runs yet. */
-  static start(specs: ReadonlyArray<ComponentSpec>, scope: Scope.Scope): Effect.Effect<Run, TopologyInvalid> {
-    return Effect.gen(function*() {
-      const clock = yield* Clock.Clock
-      const stop = Latch.makeUnsafe(false)
-      const components: Array<Running> = []
-      const run: { current?: Run } = {}
-      for (const spec of specs) {
-        const componentScope = yield* Scope.fork(scope)
-        const running = new Running(spec, {
-          scope: componentScope,
-          clock,
-          stop,
-          onIdle: () => run.current?.checkQuiet()
-        })
-        components.push(running)
-      }
-      yield* claimAll(components)
-      for (const running of components) {
-        running.inputs = yield* Effect.forEach(running.spec.reads, (record) => Input.attach(record, running.spec)).pipe(
-          Scope.provide(running.scope)
-        )
-      }
-      return run.current = new Run(components, stop)
-    })
-  }
+  /** Checks the whole, claims what components write and subscribes their readers. Nothing runs yet. */
+  readonly attach: Effect.Effect<void, TopologyInvalid> = Effect.suspend(() =>
+    Effect.andThen(
+      claimAll(this.components, this.members),
+      Effect.forEach(this.components, (running) =>
+        Effect.forEach(running.spec.reads, (record) =>
+          Input.attach(record, running.spec)).pipe(
+            Scope.provide(running.scope),
+            Effect.map((inputs) => void (running.inputs = inputs))
+          ), { discard: true })
+    )
+  )
 
   /** Starts the components: those that read first, sources last. */
-  readonly release: Effect.Effect<void> = Effect.suspend(() =>
+  readonly start: Effect.Effect<void> = Effect.suspend(() =>
     Effect.forEach(
       this.components.toSorted((a, b) => Number(a.spec.kind === "Source") - Number(b.spec.kind === "Source")),
       (running) =>
@@ -322,14 +314,17 @@ const membersOf = (specs: ReadonlyArray<ComponentSpec>): ReadonlyArray<Member> =
   }))
 
 /** All claims, or all faults: nothing stays claimed where there is one. */
-const claimAll = (components: ReadonlyArray<Running>): Effect.Effect<void, TopologyInvalid> =>
+const claimAll = (
+  components: ReadonlyArray<Running>,
+  members: ReadonlyArray<Member>
+): Effect.Effect<void, TopologyInvalid> =>
   Effect.suspend(() => {
     const faults: Array<WriterConflict | DuplicateName | Cycle> = []
     const names = new Set<string>()
     const twice = new Set<string>()
     for (const { spec: { name } } of components) (names.has(name) ? twice : names).add(name)
     for (const name of twice) faults.push(new DuplicateName({ name }))
-    for (const path of cyclesOf(membersOf(components.map(({ spec }) => spec)))) faults.push(new Cycle({ path }))
+    for (const path of cyclesOf(members)) faults.push(new Cycle({ path }))
     for (const running of components) {
       const claims: Array<Claim<any>> = []
       for (const record of running.spec.writes) {
