@@ -1,7 +1,7 @@
 /** A component that runs a Stream into a record. */
 import { Effect, type Layer, Stream } from "effect"
 import type { Assembly, Handled, Supervised } from "./Component.ts"
-import { declare } from "./internal/component.ts"
+import { declare, writeAll } from "./internal/component.ts"
 import type { RecordClass } from "./Record.ts"
 
 /**
@@ -19,11 +19,8 @@ export const layer = <Self, Key extends string, A, E = never, R = never>(
     reads: [],
     writes: [record],
     attempt: (running, slot) =>
-      options.stream.pipe(
-        Stream.interruptWhen(running.stop.await),
-        Stream.runForEach((value) => {
-          slot.begin(1)
-          return Effect.andThen(running.claims[0]!.produceAsync(value), Effect.sync(() => slot.end()))
-        })
-      )
+      writeAll(Stream.interruptWhen(options.stream, running.stop.await), running, slot, (value, claim) => {
+        slot.begin(1)
+        return Effect.andThen(claim.produceAsync(value), Effect.sync(() => slot.end()))
+      })
   })

@@ -353,6 +353,30 @@ describe("a handler that fails", () => {
     }))
 })
 
+describe("a record that is closed under its writer", () => {
+  it.effect("ends the source or transform that writes it, rather than letting it fail for ever", () =>
+    Effect.gen(function*() {
+      const { component, context, produce, stop } = yield* started(
+        Layer.mergeAll(
+          Transform.layer({ name: "transform", from: A, to: B, through: (values) => values }),
+          Source.layer(C, { name: "source", stream: Stream.range(1, 1000) }),
+          Consumer.layer(B, { name: "b", handle: () => Effect.void })
+        )
+      )
+      yield* settle
+      yield* Context.get(context, B).close
+      yield* Context.get(context, C).close
+      yield* produce([1, 2])
+      yield* settle
+      assert.deepInclude(yield* component("transform"), { status: "Done", abandoned: 1, restarts: 0 })
+      assert.deepInclude(yield* component("source"), { status: "Done", handled: 100, abandoned: 1, restarts: 0 })
+      assert.deepInclude(yield* stop, {
+        withinDeadline: true,
+        left: [{ record: "t/A", component: "transform", values: 1 }]
+      })
+    }))
+})
+
 describe("shutdown", () => {
   class Sink extends Context.Service<Sink, { readonly write: (line: string) => Effect.Effect<void> }>()("t/Sink") {}
 

@@ -1,6 +1,7 @@
 /** What a component declares to the topology, and what the topology keeps of it while it runs. */
-import { type Clock, Context, Effect, Latch, Layer, Schedule, Scope } from "effect"
+import { type Clock, Context, Effect, Latch, Layer, Schedule, Scope, Stream } from "effect"
 import { Assembly, type Emits } from "../Component.ts"
+import { BufferClosed } from "../Producer.ts"
 import { Lagged } from "../Reader.ts"
 import type { RecordClass } from "../Record.ts"
 import type { Cursor } from "./cursor.ts"
@@ -79,6 +80,28 @@ export const declare = (options: {
 /** The emitter of a component whose `writes` are the records of `emits`, in their order. */
 export const emitterOf = (emits: Emits, running: Running): any =>
   Object.fromEntries(Object.keys(emits).map((name, index) => [name, running.claims[index]]))
+
+/**
+ * Writes what a component's stream emits to the one record that it claims. Where that is closed under it, no attempt can
+ * ever succeed: the component is over, and what it held is abandoned.
+ */
+export const writeAll = <E, R>(
+  stream: Stream.Stream<any, E, R>,
+  running: Running,
+  slot: Slot,
+  write: (value: any, claim: Claim<any>) => Effect.Effect<void, unknown>
+): Effect.Effect<void, unknown, R> => {
+  const claim = running.claims[0]!
+  return Effect.catchIf(
+    Stream.runForEach(stream, (value) => write(value, claim)) as Effect.Effect<void, unknown, R>,
+    (error) => error instanceof BufferClosed && error.record === claim.record,
+    () =>
+      Effect.suspend(() => {
+        slot.abandon()
+        return Effect.logWarning(`component "${running.spec.name}" ends: its record "${claim.record}" was closed`)
+      })
+  )
+}
 
 /** A component's reader of one record. */
 export class Input {
