@@ -96,11 +96,11 @@ describe("every file", () => {
   it("of a package, the benchmarks and the examples is imported, run or named by something", () => {
     const imported = new Set(sources.flatMap(localImportsOf))
     const entries = `${read("package.json")} ${read("README.md")} ${read("vitest.workspace.ts")} ${
-      under("examples", ".test.ts").map(read).join(" ")
+      [...under("examples", ".test.ts"), ...under("test", ".test.ts")].map(read).join(" ")
     }`
     const orphans = [...under("packages"), ...under("bench"), ...under("examples"), ...under("test")].filter((file) =>
       !imported.has(file) && !/\/(index|.*\.test|.*\.check)\.ts$/.test(file)
-      && !entries.includes(relative("examples", file)) && !entries.includes(file)
+      && ![file, relative("examples", file), relative("test", file)].some((name) => entries.includes(name))
     )
     assert.deepStrictEqual(orphans, [])
   })

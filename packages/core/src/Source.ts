@@ -1,7 +1,7 @@
 /** A component that runs a Stream into a record. */
-import { Effect, type Layer, Stream } from "effect"
+import { Effect, Latch, type Layer, Stream } from "effect"
 import type { Assembly, Handled, Supervised } from "./Component.ts"
-import { declare, writeAll } from "./internal/component.ts"
+import { declare, endWhenClosed } from "./internal/component.ts"
 import type { RecordClass } from "./Record.ts"
 
 /**
@@ -19,8 +19,26 @@ export const layer = <Self, Key extends string, A, E = never, R = never>(
     reads: [],
     writes: [record],
     attempt: (running, slot) =>
-      writeAll(Stream.interruptWhen(options.stream, running.stop.await), running, slot, (value, claim) => {
-        slot.begin(1)
-        return Effect.andThen(claim.produceAsync(value), Effect.sync(() => slot.end()))
+      Effect.suspend(() => {
+        // Open while the stream is at work on its next values, closed while those that it emitted go in.
+        const pulling = Latch.makeUnsafe(true)
+        const stopped = Effect.andThen(running.stop.await, pulling.await)
+        const [claim] = running.claims
+        const write = (values: ReadonlyArray<A>) => {
+          pulling.closeUnsafe()
+          slot.begin(values.length)
+          return Effect.flatMap(
+            Effect.forEach(
+              values,
+              (value) => Effect.andThen(claim!.produceAsync(value), Effect.sync(() => slot.end(1))),
+              { discard: true }
+            ),
+            () => {
+              pulling.openUnsafe()
+              return running.stop.isOpen() ? Effect.never : Effect.void
+            }
+          )
+        }
+        return Effect.raceFirst(endWhenClosed(Stream.runForEachArray(options.stream, write), running, slot), stopped)
       })
   })

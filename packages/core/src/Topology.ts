@@ -129,7 +129,8 @@ export const layer = <A, E, R>(components: Layer.Layer<A, E, R>, options?: {
       const drain = Effect.flatMap(
         run.drain(Duration.fromInputUnsafe(options?.drainTimeout ?? "5 seconds")),
         options?.onShutdown ?? logReport
-      )
+        // With the loggers and the clock that the topology was built with, whoever closes its scope.
+      ).pipe(Effect.provideContext(yield* Effect.context<never>()))
       // Uninterruptible: what has started is drained.
       yield* Effect.uninterruptible(
         run.attach.pipe(Effect.andThen(Scope.addFinalizer(scope, drain)), Effect.andThen(run.start))

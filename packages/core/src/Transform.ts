@@ -1,7 +1,7 @@
 /** A component that reads records as Streams and writes another: everything that Stream can do, supervised. */
 import { Cause, Effect, Exit, type Layer, Stream } from "effect"
 import type { Assembly, Emits, EmitsSelf, Handled, Reads } from "./Component.ts"
-import { declare, type Input, type Slot, writeAll } from "./internal/component.ts"
+import { declare, endWhenClosed, type Input, type Slot } from "./internal/component.ts"
 import { Empty, Ended, Overrun } from "./internal/cursor.ts"
 import { step } from "./internal/step.ts"
 import type { RecordClass } from "./Record.ts"
@@ -42,7 +42,7 @@ export const layer: {
       const through = options.through(
         single ? streams[0] : Object.fromEntries(names.map((name, index) => [name, streams[index]]))
       )
-      return writeAll(through, running, slot, (value, claim) => claim.produceAsync(value))
+      return endWhenClosed(Stream.runForEach(through, running.claims[0]!.produceAsync), running, slot)
     }
   })
 }

@@ -170,6 +170,27 @@ describe("handlers", () => {
       assert.deepStrictEqual(seen.toSorted((a, b) => a - b), range(1, 10))
     }))
 
+  it.effect("consumers that compete for a mailbox get their turns", () =>
+    Effect.gen(function*() {
+      class Work extends Record.Service<Work>()("t/Work", { schema: Schema.Int, buffer: { kind: "Mailbox" } }) {}
+      const names = ["a", "b", "c"]
+      const App = Topology.layer(Layer.mergeAll(
+        ...names.map((name) => Consumer.layer(Work, { name, handleUnsafe: () => undefined })) as [
+          Layer.Layer<never, never, Work>
+        ]
+      )).pipe(Layer.provideMerge(Work.layer))
+      yield* Effect.scoped(Effect.gen(function*() {
+        const producer = yield* (yield* Work).producer("test")
+        yield* settle
+        for (const value of range(1, 300)) {
+          yield* producer.produce(value)
+          yield* settle
+        }
+        const { components } = yield* (yield* Topology.Topology).snapshot
+        assert.deepStrictEqual(components.map(({ handled }) => handled), [100, 100, 100])
+      })).pipe(Effect.provide(App as Layer.Layer<Work | Topology.Topology>))
+    }))
+
   it.effect("a handler emits into the records it named, in order", () =>
     Effect.gen(function*() {
       const odd = collect(B, "odd")
@@ -369,7 +390,7 @@ describe("a record that is closed under its writer", () => {
       yield* produce([1, 2])
       yield* settle
       assert.deepInclude(yield* component("transform"), { status: "Done", abandoned: 1, restarts: 0 })
-      assert.deepInclude(yield* component("source"), { status: "Done", handled: 100, abandoned: 1, restarts: 0 })
+      assert.deepInclude(yield* component("source"), { status: "Done", handled: 100, abandoned: 900, restarts: 0 })
       assert.deepInclude(yield* stop, {
         withinDeadline: true,
         left: [{ record: "t/A", component: "transform", values: 1 }]
@@ -474,6 +495,38 @@ describe("shutdown", () => {
       const { components } = yield* Context.get(context, Topology.Topology).snapshot
       assert.deepInclude(components.find(({ name }) => name === "endless")!, { handled: seen.length, abandoned: 0 })
       assert.deepStrictEqual(seen, Array.from({ length: seen.length }, (_, index) => index % 3 + 1))
+    }))
+
+  it.effect("a source pulls nothing more once the drain has begun, and all it had emitted is handled", () =>
+    Effect.gen(function*() {
+      class Two
+        extends Record.Service<Two>()("t/Two", { schema: Schema.Int, buffer: { kind: "Bounded", capacity: 2 } })
+      {}
+      let emitted = 0
+      const seen: Array<number> = []
+      const App = Topology.layer(
+        Layer.mergeAll(
+          Source.layer(Two, {
+            name: "source",
+            stream: Stream.fromEffectRepeat(Effect.delay(Effect.sync(() => ++emitted), "5 millis"))
+          }),
+          Consumer.layer(Two, {
+            name: "slow",
+            handle: (value) => Effect.map(Effect.sleep("50 millis"), () => void seen.push(value))
+          })
+        ),
+        { onShutdown: () => Effect.void }
+      ).pipe(Layer.provide(Two.layer))
+      const scope = yield* Scope.make()
+      yield* Layer.buildWithScope(App, scope)
+      yield* TestClock.adjust("502 millis")
+      const atStop = emitted
+      assert.isAbove(atStop, 10)
+      const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* TestClock.adjust("4 seconds")
+      yield* Fiber.join(stopping)
+      assert.strictEqual(emitted, atStop)
+      assert.deepStrictEqual(seen, range(1, atStop))
     }))
 
   it.effect("what has not finished at the deadline is interrupted, named, and what it left is counted", () =>

@@ -1,5 +1,5 @@
 /** What a component declares to the topology, and what the topology keeps of it while it runs. */
-import { type Clock, Context, Effect, Latch, Layer, Schedule, Scope, Stream } from "effect"
+import { type Clock, Context, Effect, Latch, Layer, Schedule, Scope } from "effect"
 import { Assembly, type Emits } from "../Component.ts"
 import { BufferClosed } from "../Producer.ts"
 import { Lagged } from "../Reader.ts"
@@ -82,26 +82,23 @@ export const emitterOf = (emits: Emits, running: Running): any =>
   Object.fromEntries(Object.keys(emits).map((name, index) => [name, running.claims[index]]))
 
 /**
- * Writes what a component's stream emits to the one record that it claims. Where that is closed under it, no attempt can
- * ever succeed: the component is over, and what it held is abandoned.
+ * A component writes the one record that it claims. Where that is closed under it, no attempt can ever succeed: the
+ * component is over, and what it held is abandoned.
  */
-export const writeAll = <E, R>(
-  stream: Stream.Stream<any, E, R>,
+export const endWhenClosed = <R>(
+  write: Effect.Effect<void, unknown, R>,
   running: Running,
-  slot: Slot,
-  write: (value: any, claim: Claim<any>) => Effect.Effect<void, unknown>
-): Effect.Effect<void, unknown, R> => {
-  const claim = running.claims[0]!
-  return Effect.catchIf(
-    Stream.runForEach(stream, (value) => write(value, claim)) as Effect.Effect<void, unknown, R>,
-    (error) => error instanceof BufferClosed && error.record === claim.record,
-    () =>
-      Effect.suspend(() => {
-        slot.abandon()
-        return Effect.logWarning(`component "${running.spec.name}" ends: its record "${claim.record}" was closed`)
-      })
+  slot: Slot
+): Effect.Effect<void, unknown, R> =>
+  Effect.catchIf(
+    write,
+    (error): error is BufferClosed<unknown> =>
+      error instanceof BufferClosed && error.record === running.claims[0]!.record,
+    ({ record }) => {
+      slot.abandon()
+      return Effect.logWarning(`component "${running.spec.name}" ends: its record "${record}" was closed`)
+    }
   )
-}
 
 /** A component's reader of one record. */
 export class Input {
@@ -112,6 +109,7 @@ export class Input {
   private readonly component: string
   private readonly onLag: ((lagged: Lagged) => Effect.Effect<void>) | undefined
   private readonly throttle = new Throttle()
+  private warnedOf = 0
 
   private constructor(record: AnyRecord, cursor: Cursor<any>, spec: ComponentSpec) {
     this.record = record
@@ -128,12 +126,15 @@ export class Input {
   /** After the cursor said `Overrun`. */
   lagged(): Effect.Effect<void> {
     const missed = this.cursor.missed
-    const warn = this.throttle.run(() =>
-      Effect.logWarning(
-        `component "${this.component}" fell behind on record "${this.record.key}": `
-          + `missed ${missed} value(s) now, ${this.cursor.lagged} in all`
+    const warn = this.throttle.run(() => {
+      const { lagged } = this.cursor
+      const since = lagged - this.warnedOf
+      this.warnedOf = lagged
+      return Effect.logWarning(
+        `component "${this.component}" falls behind on record "${this.record.key}": `
+          + `missed ${since} value(s) since the last warning, ${lagged} in all`
       )
-    )
+    })
     return this.onLag === undefined
       ? warn
       : Effect.andThen(warn, this.onLag(new Lagged({ record: this.record.key, missed })))

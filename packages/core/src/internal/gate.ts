@@ -11,18 +11,30 @@ export class Gate {
   /** Someone waits and has not been told. */
   idle = false
   private readonly dispatcher: Scheduler.SchedulerDispatcher
-  private waiting = new Set<() => void>()
+  private readonly more: () => boolean
+  private readonly waiting = new Set<() => void>()
   private signals = 0
+  private everyone = false
 
-  constructor(dispatcher: Scheduler.SchedulerDispatcher) {
+  /**
+   * `more` says whether there is still something to wake anyone for. Where readers compete, those for whom nothing is
+   * left so keep their place, and each gets its turn.
+   */
+  constructor(dispatcher: Scheduler.SchedulerDispatcher, more: () => boolean) {
     this.dispatcher = dispatcher
+    this.more = more
   }
-  /** Wakes all that wait, in the order in which they came, in a later turn. */
+  /** Wakes those that wait, in the order in which they came, in a later turn. */
   signal(): void {
     if (!this.idle) return
     this.idle = false
     if ((++this.signals & 255) === 0) this.dispatcher.scheduleTask(this.release, 0)
     else microtask(this.release)
+  }
+  /** Wakes all that wait, whether or not there is something for them: they look, and may wait again. */
+  signalAll(): void {
+    this.everyone = true
+    this.signal()
   }
   /** Waits for a signal, unless `ready` already holds when the fiber comes to wait. */
   wait(ready: () => boolean): Effect.Effect<void> {
@@ -35,8 +47,13 @@ export class Gate {
     })
   }
   private readonly release = (): void => {
-    const woken = this.waiting
-    this.waiting = new Set()
-    for (const wake of woken) wake()
+    const everyone = this.everyone
+    this.everyone = false
+    for (const wake of Array.from(this.waiting)) {
+      if (!everyone && !this.more()) break
+      this.waiting.delete(wake)
+      wake()
+    }
+    this.idle = this.waiting.size > 0
   }
 }

@@ -37,7 +37,11 @@ export abstract class GatedStore<A> implements Store<A> {
   overwritten = 0
 
   constructor(dispatcher: Scheduler.SchedulerDispatcher) {
-    this.gate = new Gate(dispatcher)
+    this.gate = new Gate(dispatcher, () => this.hasMore())
+  }
+  /** Whether a reader that waits would find something, once those before it have taken theirs. */
+  hasMore(): boolean {
+    return true
   }
   abstract push(value: A): Produced
   readonly subscribe: Effect.Effect<Cursor<A>, never, Scope.Scope> = Effect.sync(() => this.open())
@@ -50,7 +54,7 @@ export abstract class GatedStore<A> implements Store<A> {
   }
   close(): void {
     this.closed = true
-    this.gate.signal()
+    this.gate.signalAll()
   }
 }
 
@@ -84,6 +88,6 @@ export abstract class GatedCursor<A> implements Cursor<A> {
   }
   close(): void {
     this.detached = true
-    this.owner.gate.signal()
+    this.owner.gate.signalAll()
   }
 }

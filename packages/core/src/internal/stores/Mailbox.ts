@@ -17,6 +17,9 @@ export class Mailbox<A> extends GatedStore<A> {
     if (this.gate.idle) this.gate.signal()
     return "Accepted"
   }
+  override hasMore(): boolean {
+    return this.slot !== Empty
+  }
   open(): Cursor<A> {
     return new MailboxCursor(this)
   }
