@@ -41,6 +41,8 @@ const floors: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
     "internal/gate",
     "internal/throttle",
     "internal/verbs",
+    "internal/traced",
+    "internal/contention",
     "internal/store",
     "internal/reader",
     "internal/foreignCursor"
@@ -64,7 +66,19 @@ const floors: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
     "Consumer",
     "Transform"
   ]],
-  ["topology", ["Topology", "index"]]
+  [
+    "topology",
+    [
+      "Fault",
+      "Snapshot",
+      "internal/run",
+      "internal/inspect",
+      "internal/stall",
+      "internal/secondSignal",
+      "Topology",
+      "index"
+    ]
+  ]
 ]
 const ordered = floors.flatMap(([, names]) => names.map((name) => `packages/core/src/${name}.ts`))
 

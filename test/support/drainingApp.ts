@@ -1,6 +1,7 @@
 /**
  * An application that is stopped by a signal while values wait in every record of a diamond. Prints "ready" once they do,
- * each value as the last handler writes it, when that handler's service is closed, and the shutdown report.
+ * each value as the last handler writes it, when the source has stopped, when the handlers' service is closed, and the
+ * shutdown report. Called with "stuck", its handlers never end.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Consumer, Record, Source, Topology, Transform } from "@sluice/core"
@@ -25,7 +26,9 @@ class Output
 
 /** Holds every handler until the signal has come, so that the values wait where they are. */
 const signalled = Latch.makeUnsafe(false)
-process.once("SIGINT", () => signalled.openUnsafe()).once("SIGTERM", () => signalled.openUnsafe())
+if (process.argv[2] !== "stuck") {
+  process.once("SIGINT", () => signalled.openUnsafe()).once("SIGTERM", () => signalled.openUnsafe())
+}
 
 const end = <Self, Key extends string>(record: Record.RecordClass<Self, Key, number>, name: string) =>
   Consumer.layer(record, {
@@ -39,7 +42,10 @@ const end = <Self, Key extends string>(record: Record.RecordClass<Self, Key, num
 
 const App = Topology.layer(
   Layer.mergeAll(
-    Source.layer(In, { name: "source", stream: Stream.concat(Stream.range(1, 20), Stream.never) }),
+    Source.layer(In, {
+      name: "source",
+      stream: Stream.concat(Stream.range(1, 20), Stream.never).pipe(Stream.ensuring(Console.log("source stopped")))
+    }),
     Transform.layer({ name: "left", from: In, to: Left, through: Stream.map((value) => value) }),
     Transform.layer({ name: "right", from: In, to: Right, through: Stream.map((value) => value + 100) }),
     end(Left, "left end"),

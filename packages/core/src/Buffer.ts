@@ -13,17 +13,18 @@
  * Closing is two-sided: after `close` every produce answers `BufferClosed`, and readers first receive what is still
  * held, then fail with `RecordClosed`, for ever.
  */
-import { Effect, Exit, Option, PubSub, Queue, type Scheduler, Schema, type Scope } from "effect"
+import { Clock, Effect, Exit, Option, PubSub, Queue, type Scheduler, Schema, type Scope } from "effect"
 import { assertCapacity } from "./internal/capacity.ts"
 import { readerOf } from "./internal/reader.ts"
-import type { Store } from "./internal/store.ts"
+import { type Store, StoreTypeId } from "./internal/store.ts"
 import { Bounded } from "./internal/stores/Bounded.ts"
 import { FromPubSub } from "./internal/stores/FromPubSub.ts"
 import { FromQueue } from "./internal/stores/FromQueue.ts"
 import { Mailbox } from "./internal/stores/Mailbox.ts"
 import { SingleLatest } from "./internal/stores/SingleLatest.ts"
 import { SpmcRing } from "./internal/stores/SpmcRing.ts"
-import { Verbs } from "./internal/verbs.ts"
+import { Traced, traced } from "./internal/traced.ts"
+import { type AnyFiber, Verbs } from "./internal/verbs.ts"
 import type { Produced, ProduceError, Producer } from "./Producer.ts"
 import type { Reader } from "./Reader.ts"
 
@@ -90,7 +91,7 @@ export const fromConfig = (config: BufferConfig): Backing => ({
         SpmcRing: ({ capacity }) => gated(record, (dispatcher) => new SpmcRing(capacity, dispatcher)),
         SingleLatest: () => gated(record, (dispatcher) => new SingleLatest(dispatcher)),
         Mailbox: () => gated(record, (dispatcher) => new Mailbox(dispatcher)),
-        Bounded: ({ capacity }) => gated(record, (dispatcher) => new Bounded(capacity, dispatcher)),
+        Bounded: ({ capacity }) => gated(record, (dispatcher, clock) => new Bounded(capacity, dispatcher, clock)),
         Queue: (options) => Effect.flatMap(Queue.make<any>(options), (queue) => fromQueue(queue).make(record)),
         PubSub: ({ capacity, strategy }) =>
           Effect.flatMap(pubsubs[strategy](capacity), (pubsub) => fromPubSub(pubsub).make(record))
@@ -153,12 +154,15 @@ export const make = <A>(options: {
 
 const gated = <A>(
   record: RecordInfo<A>,
-  make: (dispatcher: Scheduler.SchedulerDispatcher) => Store<A>
+  make: (dispatcher: Scheduler.SchedulerDispatcher, clock: Clock.Clock) => Store<A>
 ): Effect.Effect<Buffer<A>> =>
-  Effect.withFiber((fiber) => Effect.succeed(new StoreBuffer(record.key, make(fiber.currentDispatcher))))
+  Effect.withFiber((fiber) =>
+    Effect.succeed(new StoreBuffer(record.key, make(fiber.currentDispatcher, fiber.getRef(Clock.Clock))))
+  )
 
 class StoreBuffer<in out A> extends Verbs<A> implements Buffer<A> {
-  readonly store: Store<A>
+  readonly [StoreTypeId]: Store<A>
+  private readonly store: Store<A>
   readonly subscribe: Effect.Effect<Reader<A>, never, Scope.Scope>
   readonly latest: Effect.Effect<Option.Option<A>>
   readonly close: Effect.Effect<void>
@@ -166,10 +170,13 @@ class StoreBuffer<in out A> extends Verbs<A> implements Buffer<A> {
   constructor(record: string, store: Store<A>) {
     super(record)
     this.store = store
+    this[StoreTypeId] = store
     this.subscribe = Effect.acquireRelease(store.subscribe, (cursor) => Effect.sync(() => cursor.close())).pipe(
       Effect.map((cursor) => readerOf(record, cursor))
     )
-    this.latest = Effect.sync(() => store.latest())
+    this.latest = Effect.sync(() =>
+      Option.map(store.latest(), (value) => value instanceof Traced ? value.value : value)
+    )
     this.close = Effect.sync(() => store.close())
   }
   get kind(): string {
@@ -184,17 +191,24 @@ class StoreBuffer<in out A> extends Verbs<A> implements Buffer<A> {
     failed: this.failed,
     overwritten: this.store.overwritten
   })
-  decideProduce(value: A): Effect.Effect<void> {
-    const produced = this.store.push(value)
+  protected push(value: A, fiber: AnyFiber): Produced {
+    return this.store.push(this.stored(value, fiber))
+  }
+  private stored(value: A, fiber: AnyFiber): A {
+    return this.store.keepsSpans ? traced(value, fiber) : value
+  }
+  decideProduce(value: A, fiber: AnyFiber): Effect.Effect<void> {
+    const produced = this.push(value, fiber)
     if (produced === "Accepted") return Exit.void
     return produced === "Full" ? this.dropFull() : this.drop()
   }
-  decideProduceAsync<B extends A>(value: B): Effect.Effect<void, ProduceError<B>> {
-    const produced = this.store.push(value)
+  decideProduceAsync<B extends A>(value: B, fiber: AnyFiber): Effect.Effect<void, ProduceError<B>> {
+    const stored = this.stored(value, fiber)
+    const produced = this.store.push(stored)
     if (produced === "Accepted") return Exit.void
     if (produced === "Closed") return this.refuse(value)
     return Effect.flatMap(
-      this.store.offer(value),
+      this.store.offer(stored),
       (offered) => offered === "Accepted" ? Exit.void : offered === "Closed" ? this.refuse(value) : this.drop()
     )
   }
@@ -239,6 +253,9 @@ class CustomBuffer<in out A> extends Verbs<A> implements Buffer<A> {
     failed: this.failed,
     overwritten: 0
   })
+  protected push(value: A): Produced {
+    return this.produceUnsafe(value)
+  }
   decideProduce(value: A): Effect.Effect<void> {
     if (this.closed) return this.drop()
     this.options.push(value)

@@ -2,7 +2,7 @@
  * What all components have in common: they are Layers that declare themselves to the topology being put together, are
  * supervised by it, and give their types to handlers. `Source`, `Consumer` and `Transform` are the components.
  */
-import { Context, type Effect, type Schedule, type Scope } from "effect"
+import { type Array, Context, type Effect, type Schedule, type Scope } from "effect"
 import type { Producer } from "./Producer.ts"
 import type { Lagged } from "./Reader.ts"
 import type { RecordClass } from "./Record.ts"
@@ -29,6 +29,30 @@ export interface UnscopedHandler {
 export type Handled<R> =
   | Exclude<R, Scope.Scope>
   | ([Extract<R, Scope.Scope>] extends [never] ? never : UnscopedHandler)
+
+/** What a component is about to handle: one value, or a batch. */
+export interface Handling {
+  readonly component: string
+  readonly record: string
+  readonly values: Array.NonEmptyReadonlyArray<unknown>
+  /** Which of the component's slots, from 0. */
+  readonly slot: number
+  /** Which run of the slot, from 1: a restart makes it one more. */
+  readonly attempt: number
+}
+/**
+ * Stands around every handling of every component: a consumer's handler, a source's `produceAsync`, and the moment at
+ * which a transform's stream gets a value. It may delay, fail or replace `handle`. For tests: see `Probe` in
+ * `@sluice/testing`. Read from the context that a component's Layer is built with; by default there is none, and it
+ * costs nothing.
+ */
+export interface Intercept {
+  (handling: Handling, handle: Effect.Effect<void, unknown, any>): Effect.Effect<void, unknown, any>
+}
+export const Interceptor: Context.Reference<Intercept | undefined> = Context.Reference<Intercept | undefined>(
+  "@sluice/core/Interceptor",
+  { defaultValue: () => undefined }
+)
 
 export interface Supervised {
   /** Unique in the topology: it names the component in claims, logs, snapshots and reports. */

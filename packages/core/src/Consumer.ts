@@ -1,6 +1,14 @@
 /** A component that handles the values of a record: one at a time, all that are ready at once, or by a plain function. */
-import type { Array, Effect, Layer } from "effect"
-import type { Assembly, Emits, EmitsSelf, Emitter, Handled, Reads } from "./Component.ts"
+import { type Array, Effect, type Layer } from "effect"
+import {
+  type Assembly,
+  type Emits,
+  type EmitsSelf,
+  type Emitter,
+  type Handled,
+  Interceptor,
+  type Reads
+} from "./Component.ts"
 import { declare, emitterOf } from "./internal/component.ts"
 import { HandlerLoop } from "./internal/handlerLoop.ts"
 import type { RecordClass } from "./Record.ts"
@@ -55,11 +63,10 @@ export const layer: {
       const input = running.inputs[0]!
       const emit = emitterOf(emits, running)
       const { handle, handleBatch, handleUnsafe } = options
-      return HandlerLoop.run(
-        handleBatch !== undefined
-          ? new HandlerLoop(slot, input, (values) => handleBatch(values as any, emit), batchMax)
-          : new HandlerLoop(slot, input, handleUnsafe ?? ((value) => handle!(value, emit)), 0)
-      )
+      const loop = handleBatch !== undefined
+        ? new HandlerLoop(slot, input, (values) => handleBatch(values as any, emit), batchMax)
+        : new HandlerLoop(slot, input, handleUnsafe ?? ((value) => handle!(value, emit)), 0)
+      return Effect.flatMap(Interceptor, (intercept) => loop.run(intercept))
     }
   })
 }

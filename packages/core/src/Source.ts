@@ -1,6 +1,6 @@
 /** A component that runs a Stream into a record. */
 import { Effect, Latch, type Layer, Stream } from "effect"
-import type { Assembly, Handled, Supervised } from "./Component.ts"
+import { type Assembly, type Handled, Interceptor, type Supervised } from "./Component.ts"
 import { declare, endWhenClosed } from "./internal/component.ts"
 import type { RecordClass } from "./Record.ts"
 
@@ -19,7 +19,7 @@ export const layer = <Self, Key extends string, A, E = never, R = never>(
     reads: [],
     writes: [record],
     attempt: (running, slot) =>
-      Effect.suspend(() => {
+      Effect.flatMap(Interceptor, (intercept) => {
         // Open while the stream is at work on its next values, closed while those that it emitted go in.
         const pulling = Latch.makeUnsafe(true)
         const stopped = Effect.andThen(running.stop.await, pulling.await)
@@ -30,7 +30,13 @@ export const layer = <Self, Key extends string, A, E = never, R = never>(
           return Effect.flatMap(
             Effect.forEach(
               values,
-              (value) => Effect.andThen(claim!.produceAsync(value), Effect.sync(() => slot.end(1))),
+              (value) => {
+                const produce = claim!.produceAsync(value)
+                return Effect.andThen(
+                  intercept === undefined ? produce : intercept(slot.handling(record.key, [value]), produce),
+                  Effect.sync(() => slot.end(1))
+                )
+              },
               { discard: true }
             ),
             () => {

@@ -1,6 +1,14 @@
 /** A component that reads records as Streams and writes another: everything that Stream can do, supervised. */
 import { Cause, Effect, Exit, type Layer, Stream } from "effect"
-import type { Assembly, Emits, EmitsSelf, Handled, Reads } from "./Component.ts"
+import {
+  type Assembly,
+  type Emits,
+  type EmitsSelf,
+  type Handled,
+  type Intercept,
+  Interceptor,
+  type Reads
+} from "./Component.ts"
 import { declare, endWhenClosed, type Input, type Slot } from "./internal/component.ts"
 import { Empty, Ended, Overrun } from "./internal/cursor.ts"
 import { step } from "./internal/step.ts"
@@ -37,21 +45,26 @@ export const layer: {
     kind: "Transform",
     reads: Object.values(from),
     writes: [options.to],
-    attempt: (running, slot) => {
-      const streams = running.inputs.map((input) => Stream.fromPull(Effect.succeed(pullOf(input, slot))))
+    attempt: Effect.fnUntraced(function*(running, slot) {
+      const intercept = yield* Interceptor
+      const streams = running.inputs.map((input) => Stream.fromPull(Effect.succeed(pullOf(input, slot, intercept))))
       const through = options.through(
         single ? streams[0] : Object.fromEntries(names.map((name, index) => [name, streams[index]]))
       )
-      return endWhenClosed(Stream.runForEach(through, running.claims[0]!.produceAsync), running, slot)
-    }
+      yield* endWhenClosed(Stream.runForEach(through, running.claims[0]!.produceAsync), running, slot)
+    })
   })
 }
 
 /** The input as a pull: the values that the stream has pulled and not yet gone on from are what the slot holds. */
-const pullOf = (input: Input, slot: Slot): Effect.Effect<readonly [unknown], Cause.Done> => {
-  const { cursor } = input
+const pullOf = (
+  input: Input,
+  slot: Slot,
+  intercept: Intercept | undefined
+): Effect.Effect<readonly [unknown], unknown, any> => {
+  const { cursor, record } = input
   let holding = false
-  const pull: Effect.Effect<readonly [unknown], Cause.Done> = step(() => {
+  const pull: Effect.Effect<readonly [unknown], unknown, any> = step(() => {
     if (holding) {
       holding = false
       slot.end(1)
@@ -65,7 +78,8 @@ const pullOf = (input: Input, slot: Slot): Effect.Effect<readonly [unknown], Cau
     if (polled === Overrun) return Effect.andThen(input.lagged(), pull)
     holding = true
     slot.begin(1)
-    return Exit.succeed([polled] as const)
+    if (intercept === undefined) return Exit.succeed([polled] as const)
+    return Effect.as(intercept(slot.handling(record.key, [polled]), Effect.void), [polled] as const)
   })
   return pull
 }

@@ -1,6 +1,6 @@
 /** What a component declares to the topology, and what the topology keeps of it while it runs. */
 import { type Clock, Context, Effect, Latch, Layer, Schedule, Scope } from "effect"
-import { Assembly, type Emits } from "../Component.ts"
+import { Assembly, type Emits, type Handling } from "../Component.ts"
 import { BufferClosed } from "../Producer.ts"
 import { Lagged } from "../Reader.ts"
 import type { RecordClass } from "../Record.ts"
@@ -171,7 +171,7 @@ export class Running {
     this.scope = options.scope
     this.stop = options.stop
     this.onIdle = options.onIdle
-    this.slots = Array.from({ length: spec.slots }, () => new Slot(this, options.clock))
+    this.slots = Array.from({ length: spec.slots }, (_, index) => new Slot(this, index, options.clock))
   }
   inFlight(): number {
     return this.slots.reduce((sum, slot) => sum + slot.inFlight, 0)
@@ -182,6 +182,9 @@ export class Running {
 export class Slot {
   private readonly running: Running
   private readonly clock: Clock.Clock
+  private readonly index: number
+  /** Which run this is, from 1. */
+  attempt = 0
   state: "Starting" | "Running" | "Restarting" = "Starting"
   /** Values that the handler holds now. */
   inFlight = 0
@@ -189,9 +192,17 @@ export class Slot {
   abandoned = 0
   private began: bigint | undefined
 
-  constructor(running: Running, clock: Clock.Clock) {
+  constructor(running: Running, index: number, clock: Clock.Clock) {
     this.running = running
+    this.index = index
     this.clock = clock
+  }
+  get component(): string {
+    return this.running.spec.name
+  }
+  /** What an interceptor is told of `values` of `record`. */
+  handling(record: string, values: Handling["values"]): Handling {
+    return { component: this.running.spec.name, record, values, slot: this.index, attempt: this.attempt }
   }
   /** The handler gets `values` more values. */
   begin(values: number): void {

@@ -2,7 +2,7 @@
  * The driver hook: what our own readers offer besides `Reader`, so that a consumer reads straight from the buffer with
  * plain calls and touches the fiber only to wait. A buffer without it is read through `Reader` alone.
  */
-import type { Effect } from "effect"
+import type { Effect, Tracer } from "effect"
 
 /** Nothing to read now. */
 export const Empty = Symbol("@sluice/core/Empty")
@@ -18,6 +18,8 @@ export interface Cursor<out A> {
   poll(): Polled<A>
   /** How many values the last `Overrun` skipped. */
   readonly missed: number
+  /** The span that was open where the last value polled was produced, if any. */
+  readonly span: Tracer.AnySpan | undefined
   /** Returns when `poll` may answer something else than `Empty`; spurious returns are allowed. Interruptible. */
   readonly wait: Effect.Effect<void>
   /** Values ready for this reader. */

@@ -9,6 +9,7 @@ export class ForeignCursor<A> implements Cursor<A> {
   received = 0
   lagged = 0
   conflated = 0
+  readonly span = undefined
   /** What `recv` gave and no fiber has polled yet, in order. */
   private readonly arrived: Array<{ readonly value: A } | Lagged> = []
   private ended = false

@@ -3,37 +3,37 @@
  * the loop goes on inline; the fiber runs only the effects that need it. After 2,048 values it yields, so that a reader
  * that never runs dry starves nobody. The instance is itself the argument of `Effect.whileLoop`.
  */
-import { Effect } from "effect"
+import { Effect, type Tracer } from "effect"
+import type { Handling, Intercept } from "../Component.ts"
 import type { Input, Slot } from "./component.ts"
 import { type Cursor, Empty, Ended, Overrun } from "./cursor.ts"
-import { pollInto } from "./reader.ts"
 
 const budget = 2048
+
+type Handled = Effect.Effect<void, unknown, any> | undefined
 
 export class HandlerLoop {
   private readonly slot: Slot
   private readonly input: Input
   private readonly cursor: Cursor<unknown>
-  private readonly handler: (valueOrBatch: unknown) => Effect.Effect<void, unknown, any> | undefined
+  private readonly handler: (valueOrBatch: unknown) => Handled
   /** 0: one value at a time. */
   private readonly batchMax: number
+  private intercept: Intercept | undefined
   private ended = false
   private left = budget
 
-  constructor(
-    slot: Slot,
-    input: Input,
-    handler: (valueOrBatch: unknown) => Effect.Effect<void, unknown, any> | undefined,
-    batchMax: number
-  ) {
+  constructor(slot: Slot, input: Input, handler: (valueOrBatch: unknown) => Handled, batchMax: number) {
     this.slot = slot
     this.input = input
     this.cursor = input.cursor
     this.handler = handler
     this.batchMax = batchMax
   }
-  static run(loop: HandlerLoop): Effect.Effect<void, unknown, any> {
-    return Effect.whileLoop(loop)
+  /** Until the record has ended, or the handler fails. */
+  run(intercept: Intercept | undefined): Effect.Effect<void, unknown, any> {
+    this.intercept = intercept
+    return Effect.whileLoop(this)
   }
 
   while(): boolean {
@@ -63,14 +63,40 @@ export class HandlerLoop {
   step(): void {
     this.slot.end()
   }
-  private one(value: unknown): Effect.Effect<void, unknown, any> | undefined {
+  private one(value: unknown): Handled {
+    const { span } = this.cursor
     this.slot.begin(1)
-    return this.handler(value)
+    const effect = this.intercept === undefined ? this.handler(value) : this.intercepted(value, [value])
+    return span === undefined ? effect : this.linked(effect, [span])
   }
-  private batch(first: unknown): Effect.Effect<void, unknown, any> | undefined {
-    const values = [first]
-    pollInto(this.cursor, values, this.batchMax)
+  private batch(first: unknown): Handled {
+    const values: [unknown, ...Array<unknown>] = [first]
+    const spans = this.cursor.span === undefined ? [] : [this.cursor.span]
+    while (values.length < this.batchMax) {
+      const polled = this.cursor.poll()
+      // An end is said again by the next poll; a lag can only come first, since nothing is pushed in between.
+      if (polled === Empty || polled === Ended || polled === Overrun) break
+      values.push(polled)
+      if (this.cursor.span !== undefined) spans.push(this.cursor.span)
+    }
     this.slot.begin(values.length)
-    return this.handler(values)
+    const effect = this.intercept === undefined ? this.handler(values) : this.intercepted(values, values)
+    return spans.length === 0 ? effect : this.linked(effect, spans)
+  }
+  private intercepted(valueOrBatch: unknown, values: Handling["values"]): Handled {
+    return this.intercept!(
+      this.slot.handling(this.input.record.key, values),
+      Effect.suspend(() => this.handler(valueOrBatch) ?? Effect.void)
+    )
+  }
+  /** In a span of its own that links to those that were open where its values were produced. */
+  private linked(effect: Handled, spans: ReadonlyArray<Tracer.AnySpan>): Handled {
+    if (effect === undefined || effect === Effect.void) return effect
+    return Effect.withSpan(effect, "Consumer.handle", {
+      root: true,
+      kind: "consumer",
+      attributes: { component: this.slot.component, record: this.input.record.key },
+      links: Array.from(new Set(spans), (span) => ({ span, attributes: {} }))
+    })
   }
 }

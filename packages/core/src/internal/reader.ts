@@ -34,8 +34,13 @@ export const readerOf = <A>(record: string, cursor: Cursor<A>): Reader<A> => {
       if (first === Empty) return Effect.andThen(cursor.wait, batch)
       if (first === Overrun) return lagged()
       if (first === Ended) return ended
-      const values: [A, ...Array<A>] = [first]
-      pollInto(cursor, values, max)
+      const values: [A, ...globalThis.Array<A>] = [first]
+      while (values.length < max) {
+        const polled = cursor.poll()
+        // An end is said again by the next poll; a lag can only come first, since nothing is pushed in between.
+        if (polled === Empty || polled === Overrun || polled === Ended) break
+        values.push(polled)
+      }
       return Exit.succeed(values)
     })
     return batch
@@ -43,16 +48,6 @@ export const readerOf = <A>(record: string, cursor: Cursor<A>): Reader<A> => {
   return Object.assign({ recv, tryRecv, recvBatch, pending: Effect.sync(() => cursor.pending()) }, {
     [CursorTypeId]: cursor
   })
-}
-
-/** Takes what is ready until `values` holds `max`. An end or a lag is left to the next poll, which says it again. */
-export const pollInto = <A>(cursor: Cursor<A>, values: globalThis.Array<A>, max: number): void => {
-  while (values.length < max) {
-    const polled = cursor.poll()
-    // Nothing is pushed in between, so a lag can only come first.
-    if (polled === Empty || polled === Overrun || polled === Ended) return
-    values.push(polled)
-  }
 }
 
 /** The cursor of one of our own readers. */

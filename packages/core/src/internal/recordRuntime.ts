@@ -1,5 +1,5 @@
 /** What stands behind a record's service: its buffer, and the claims of those who write it. */
-import { Effect, type Option, type Scope } from "effect"
+import { Effect, Exit, Latch, type Option, type Scope } from "effect"
 import type { Buffer } from "../Buffer.ts"
 import type { Produced, ProduceError, Producer, TryProduceError } from "../Producer.ts"
 import { WriterConflict } from "../Producer.ts"
@@ -21,6 +21,10 @@ export class RecordRuntime<in out A> {
   readonly buffer: Buffer<A>
   readonly options: RecordOptions<A>
   readonly claims = new Set<Claim<A>>()
+  /** Open while no producer waits in `produceAsync` under a claim. */
+  readonly nobodyWaits = Latch.makeUnsafe(true)
+  /** The topology that runs components on this record, if any. */
+  topology: object | undefined
   readonly subscribe: Effect.Effect<Reader<A>, never, Scope.Scope>
   readonly latest: Effect.Effect<Option.Option<A>>
   readonly close: Effect.Effect<void>
@@ -72,6 +76,8 @@ export class Claim<in out A> implements Producer<A> {
   readonly name: string
   private readonly owner: RecordRuntime<A>
   private readonly verbs: Verbs<A>
+  /** How many fibers wait in `produceAsync`. */
+  private waiting = 0
 
   constructor(name: string, owner: RecordRuntime<A>, verbs: Verbs<A>) {
     this.record = owner.key
@@ -80,15 +86,32 @@ export class Claim<in out A> implements Producer<A> {
     this.verbs = verbs
   }
   readonly produce = (value: A): Effect.Effect<void> =>
-    step(() => this.admits(value) ? this.verbs.decideProduce(value) : this.verbs.drop())
+    step((fiber) => this.admits(value) ? this.verbs.decideProduce(value, fiber) : this.verbs.drop())
   readonly tryProduce = <B extends A>(value: B): Effect.Effect<void, TryProduceError<B>> =>
-    step(() => this.admits(value) ? this.verbs.decideTryProduce(value) : this.verbs.refuse(value))
+    step((fiber) => this.admits(value) ? this.verbs.decideTryProduce(value, fiber) : this.verbs.refuse(value))
   readonly produceAsync = <B extends A>(value: B): Effect.Effect<void, ProduceError<B>> =>
-    step(() => this.admits(value) ? this.verbs.decideProduceAsync(value) : this.verbs.refuse(value))
+    step((fiber) => {
+      if (!this.admits(value)) return this.verbs.refuse(value)
+      const decided = this.verbs.decideProduceAsync(value, fiber)
+      if (Exit.isExit(decided)) return decided
+      return Effect.acquireUseRelease(
+        Effect.sync(() => this.wait(1)),
+        () => decided,
+        () => Effect.sync(() => this.wait(-1))
+      )
+    })
   readonly produceUnsafe = (value: A): Produced => this.admits(value) ? this.verbs.produceUnsafe(value) : "Closed"
 
   release(): void {
     this.owner.claims.delete(this)
+    this.wait(0)
+  }
+  /** Those that wait under a claim that was released are waited for by nobody. */
+  private wait(change: -1 | 0 | 1): void {
+    this.waiting += change
+    const { claims, nobodyWaits } = this.owner
+    if (Array.from(claims).some(({ waiting }) => waiting > 0)) nobodyWaits.closeUnsafe()
+    else nobodyWaits.openUnsafe()
   }
   private admits(value: A): boolean {
     if (!this.owner.claims.has(this)) return false
@@ -105,6 +128,9 @@ class ForeignVerbs<in out A> extends Verbs<A> {
     this.buffer = buffer
   }
   readonly produceUnsafe = (value: A): Produced => this.buffer.produceUnsafe(value)
+  protected push(value: A): Produced {
+    return this.buffer.produceUnsafe(value)
+  }
   decideProduce(value: A): Effect.Effect<void> {
     return this.buffer.produce(value)
   }

@@ -5,7 +5,7 @@
  * fiber may yield and be interrupted: a value already taken would be lost, even in an uninterruptible region. Here an
  * Exit reaches the continuation before the fiber can yield. Effect's Queue does the same for its takes.
  */
-import { Effect, Effectable, Exit } from "effect"
+import { type Effect, Effectable, Exit, type Fiber } from "effect"
 
 const evaluate = "~effect/Effect/evaluate"
 if (!(evaluate in Exit.void)) {
@@ -16,20 +16,21 @@ if (!(evaluate in Exit.void)) {
 }
 
 interface Step extends Effect.Effect<any, any, any> {
-  readonly decide: () => Effect.Effect<any, any, any>
+  readonly decide: (fiber: Fiber.Fiber<unknown, unknown>) => Effect.Effect<any, any, any>
 }
 const Proto = Effectable.Prototype<Step>({
   label: "Sluice.step",
   evaluate(fiber) {
-    const decided = this.decide()
+    const decided = this.decide(fiber)
     return Exit.isExit(decided) ? (decided as any)[evaluate](fiber) : decided
   }
 })
-const StepImpl = function(this: any, decide: () => unknown) {
+const StepImpl = function(this: any, decide: unknown) {
   this.decide = decide
-} as unknown as new(decide: () => unknown) => Effect.Effect<any, any, any>
+} as unknown as new(decide: unknown) => Effect.Effect<any, any, any>
 StepImpl.prototype = Proto
 
 /** `decide` answers with an Exit, handed over in this step, or with an Effect to go on with. */
-export const step = <A, E = never, R = never>(decide: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  new StepImpl(decide)
+export const step = <A, E = never, R = never>(
+  decide: (fiber: Fiber.Fiber<unknown, unknown>) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> => new StepImpl(decide)

@@ -2,10 +2,12 @@
  * What a kind of buffer is underneath: plain state and the gate its readers wait at. `Buffer.ts` makes the Effects of
  * the contract from it, the same way for every kind.
  */
-import { Effect, type Option, type Scheduler, type Scope } from "effect"
+import { Effect, type Option, type Scheduler, type Scope, type Tracer } from "effect"
 import type { Produced } from "../Producer.ts"
+import type { Contention } from "./contention.ts"
 import { type Cursor, Empty, Ended, Overrun, type Polled } from "./cursor.ts"
 import { Gate } from "./gate.ts"
+import { Traced } from "./traced.ts"
 
 export interface Store<in out A> {
   readonly kind: string
@@ -25,7 +27,16 @@ export interface Store<in out A> {
   held(): number
   readonly produced: number
   readonly overwritten: number
+  /** Whether values may be kept as `Traced`: not where others than our readers take them. */
+  readonly keepsSpans: boolean
+  /** Only where producers can wait for room. */
+  readonly contention?: Contention
 }
+
+/** Where one of our own buffers keeps its store. */
+export const StoreTypeId = "~@sluice/core/Store"
+/** The store of one of our own buffers. */
+export const storeOf = (buffer: object): Store<any> | undefined => (buffer as any)[StoreTypeId]
 
 /** A store in memory, whose readers all wait at one gate. This much is a buffer that overwrites. */
 export abstract class GatedStore<A> implements Store<A> {
@@ -35,6 +46,9 @@ export abstract class GatedStore<A> implements Store<A> {
   closed = false
   produced = 0
   overwritten = 0
+  get keepsSpans(): boolean {
+    return true
+  }
 
   constructor(dispatcher: Scheduler.SchedulerDispatcher) {
     this.gate = new Gate(dispatcher, () => this.hasMore())
@@ -67,6 +81,7 @@ export abstract class GatedCursor<A> implements Cursor<A> {
   received = 0
   lagged = 0
   conflated = 0
+  span: Tracer.AnySpan | undefined
 
   constructor(owner: { readonly gate: Gate; readonly closed: boolean }) {
     this.owner = owner
@@ -80,7 +95,14 @@ export abstract class GatedCursor<A> implements Cursor<A> {
     const taken = this.take()
     if (taken === Empty) return this.owner.closed ? Ended : Empty
     if (taken === Overrun) this.lagged += this.missed
-    else if (taken !== Ended) this.received++
+    else if (taken !== Ended) {
+      this.received++
+      if (taken instanceof Traced) {
+        this.span = taken.span
+        return taken.value
+      }
+      this.span = undefined
+    }
     return taken
   }
   pending(): number {

@@ -28,6 +28,7 @@ const superviseSlot = (running: Running, slot: Slot): Effect.Effect<void, Cause.
     let delays = yield* newDelays
     while (true) {
       slot.state = "Running"
+      slot.attempt++
       const handled = slot.handled
       const abandoned = slot.abandoned
       const exit = yield* Effect.exit(running.spec.attempt(running, slot))

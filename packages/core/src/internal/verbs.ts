@@ -2,11 +2,13 @@
  * The four verbs as decisions taken inside one step, so that whoever stands between a producer and the buffer (a claim)
  * adds no step of its own.
  */
-import { Effect, Exit } from "effect"
+import { Effect, Exit, type Fiber } from "effect"
 import type { Produced, ProduceError, Producer, TryProduceError } from "../Producer.ts"
 import { BufferClosed, BufferFull } from "../Producer.ts"
 import { step } from "./step.ts"
 import { Throttle } from "./throttle.ts"
+
+export type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 export abstract class Verbs<in A> implements Producer<A> {
   readonly record: string
@@ -17,17 +19,19 @@ export abstract class Verbs<in A> implements Producer<A> {
   constructor(record: string) {
     this.record = record
   }
-  readonly produce = (value: A): Effect.Effect<void> => step(() => this.decideProduce(value))
+  readonly produce = (value: A): Effect.Effect<void> => step((fiber) => this.decideProduce(value, fiber))
   readonly tryProduce = <B extends A>(value: B): Effect.Effect<void, TryProduceError<B>> =>
-    step(() => this.decideTryProduce(value))
+    step((fiber) => this.decideTryProduce(value, fiber))
   readonly produceAsync = <B extends A>(value: B): Effect.Effect<void, ProduceError<B>> =>
-    step(() => this.decideProduceAsync(value))
+    step((fiber) => this.decideProduceAsync(value, fiber))
   abstract readonly produceUnsafe: (value: A) => Produced
 
-  abstract decideProduce(value: A): Effect.Effect<void>
-  abstract decideProduceAsync<B extends A>(value: B): Effect.Effect<void, ProduceError<B>>
-  decideTryProduce<B extends A>(value: B): Effect.Effect<void, TryProduceError<B>> {
-    const produced = this.produceUnsafe(value)
+  abstract decideProduce(value: A, fiber: AnyFiber): Effect.Effect<void>
+  abstract decideProduceAsync<B extends A>(value: B, fiber: AnyFiber): Effect.Effect<void, ProduceError<B>>
+  /** Never waits. */
+  protected abstract push(value: A, fiber: AnyFiber): Produced
+  decideTryProduce<B extends A>(value: B, fiber: AnyFiber): Effect.Effect<void, TryProduceError<B>> {
+    const produced = this.push(value, fiber)
     if (produced === "Accepted") return Exit.void
     return produced === "Full" ? Exit.fail(new BufferFull({ record: this.record, value })) : this.refuse(value)
   }

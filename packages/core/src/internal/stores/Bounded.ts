@@ -2,9 +2,10 @@
  * Values until every reader has read them. Full, it refuses or lets the producer wait: first come, first served, never
  * overtaken, and never beside free room for longer than the turn that made the room.
  */
-import { Effect, Option, type Scheduler } from "effect"
+import { type Clock, Effect, Option, type Scheduler } from "effect"
 import type { Produced } from "../../Producer.ts"
 import { Backlog, type BacklogPosition } from "../backlog.ts"
+import { Contention } from "../contention.ts"
 import type { Cursor, Empty } from "../cursor.ts"
 import { microtask } from "../microtask.ts"
 import { GatedCursor, GatedStore } from "../store.ts"
@@ -23,11 +24,13 @@ export class Bounded<A> extends GatedStore<A> {
   /** Producers that wait for room, in the order in which they came. */
   private readonly waiters = new Set<Waiter<A>>()
   private admitting = false
+  readonly contention: Contention
 
-  constructor(capacity: number, dispatcher: Scheduler.SchedulerDispatcher) {
+  constructor(capacity: number, dispatcher: Scheduler.SchedulerDispatcher, clock: Clock.Clock) {
     super(dispatcher)
     this.capacity = capacity
     this.backlog = new Backlog(capacity)
+    this.contention = new Contention(clock)
   }
   push(value: A): Produced {
     if (this.closed) return "Closed"
@@ -42,7 +45,10 @@ export class Bounded<A> extends GatedStore<A> {
       if (pushed !== "Full") return resume(Effect.succeed(pushed))
       const waiter = { value, resume }
       this.waiters.add(waiter)
-      return Effect.sync(() => this.waiters.delete(waiter))
+      if (this.waiters.size === 1) this.contention.begin()
+      return Effect.sync(() => {
+        if (this.waiters.delete(waiter) && this.waiters.size === 0) this.contention.end()
+      })
     })
   }
   open(): Cursor<A> {
@@ -58,6 +64,7 @@ export class Bounded<A> extends GatedStore<A> {
     super.close()
     const waiters = [...this.waiters]
     this.waiters.clear()
+    this.contention.end()
     // In a later turn: whoever closes must not run the producers' fibers inside its own step.
     if (waiters.length > 0) microtask(() => waiters.forEach((waiter) => waiter.resume(refused)))
   }
@@ -79,6 +86,8 @@ export class Bounded<A> extends GatedStore<A> {
       this.put(waiter.value)
       admitted.push(waiter)
     }
+    if (this.waiters.size === 0) this.contention.end()
+    else if (admitted.length > 0) this.contention.begin()
     if (admitted.length > 0) this.gate.signal()
     // Only now: a producer that is resumed may produce again at once.
     for (const waiter of admitted) waiter.resume(accepted)

@@ -9,6 +9,9 @@ export class FromPubSub<A> extends GatedStore<A> {
   readonly kind = "PubSub"
   readonly pubsub: PubSub.PubSub<A>
   private last: Option.Option<A> = Option.none()
+  override get keepsSpans(): boolean {
+    return false
+  }
 
   constructor(pubsub: PubSub.PubSub<A>, dispatcher: Scheduler.SchedulerDispatcher) {
     super(dispatcher)

@@ -8,6 +8,9 @@ export class FromQueue<A> extends GatedStore<A> {
   readonly kind = "Queue"
   readonly queue: Queue.Queue<A, any>
   private last: Option.Option<A> = Option.none()
+  override get keepsSpans(): boolean {
+    return false
+  }
 
   constructor(queue: Queue.Queue<A, any>, dispatcher: Scheduler.SchedulerDispatcher) {
     super(dispatcher)

@@ -1,0 +1,124 @@
+/** What a running topology tells of itself: the snapshot, and the same numbers as Metrics that are read on demand. */
+import { Effect, Metric, type Scope } from "effect"
+import type { Snapshot, Status } from "../Snapshot.ts"
+import type { Running } from "./component.ts"
+import type { Run } from "./run.ts"
+
+export const snapshotOf = (run: Run): Snapshot => {
+  const draining = run.stop.isOpen()
+  return {
+    records: run.records.map((record) => ({
+      key: record.key,
+      kind: record.buffer.kind,
+      writers: Array.from(record.claims, (claim) => claim.name),
+      ...record.buffer.stats()
+    })),
+    readers: run.components.flatMap((running) =>
+      running.inputs.map(({ cursor, left, record }) => ({
+        record: record.key,
+        component: running.spec.name,
+        pending: running.outcome === undefined ? cursor.pending() : left,
+        received: cursor.received,
+        lagged: cursor.lagged,
+        conflated: cursor.conflated
+      }))
+    ),
+    components: run.components.map((running) => ({
+      name: running.spec.name,
+      status: statusOf(running, draining),
+      restarts: running.restarts,
+      lastCause: running.lastCause,
+      handled: running.handled,
+      abandoned: running.abandoned,
+      inFlight: running.inFlight(),
+      latency: running.latency.summary()
+    }))
+  }
+}
+
+const statusOf = (running: Running, draining: boolean): Status => {
+  if (running.outcome !== undefined) return running.outcome === "Failed" ? "Failed" : "Done"
+  if (draining) return "Draining"
+  const states = running.slots.map(({ state }) => state)
+  return states.includes("Running") ? "Running" : states.includes("Restarting") ? "Restarting" : "Starting"
+}
+
+/**
+ * Registers the `sluice_*` series of a topology for the life of the scope. Nothing is updated while values flow: an
+ * exporter that reads the registry reads the statistics themselves.
+ */
+export const registerMetrics = (run: Run): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const context = yield* Effect.context<never>()
+    const registrations: Array<Metric.Registration> = []
+    const register = (
+      kind: "counter" | "gauge",
+      name: string,
+      help: string,
+      attributes: Attributes,
+      get: () => number
+    ) => {
+      const options = { description: help, attributes }
+      registrations.push(
+        kind === "counter"
+          ? Metric.registerUnsafe(Metric.counter(name, { ...options, incremental: true }), context, {
+            ...unused,
+            get: () => ({ count: get(), incremental: true })
+          })
+          : Metric.registerUnsafe(Metric.gauge(name, options), context, { ...unused, get: () => ({ value: get() }) })
+      )
+    }
+    for (const { buffer, key } of run.records) {
+      const at = { record: key }
+      register("gauge", "sluice_record_held", "Values that the buffer holds", at, () => buffer.stats().held)
+      for (const [field, help] of recordCounters) {
+        register("counter", `sluice_record_${field}_total`, help, at, () => buffer.stats()[field])
+      }
+    }
+    for (const running of run.components) {
+      const component = running.spec.name
+      for (const input of running.inputs) {
+        const at = { record: input.record.key, component }
+        const pending = () => running.outcome === undefined ? input.cursor.pending() : input.left
+        register("gauge", "sluice_reader_pending", "Values ready for the reader", at, pending)
+        for (const [field, help] of readerCounters) {
+          register("counter", `sluice_reader_${field}_total`, help, at, () => input.cursor[field])
+        }
+      }
+      const at = { component }
+      register("gauge", "sluice_component_in_flight", "Values that the handler holds", at, () => running.inFlight())
+      for (const [field, help] of componentCounters) {
+        register("counter", `sluice_component_${field}_total`, help, at, () => running[field])
+      }
+      for (const [field, quantile] of quantiles) {
+        register(
+          "gauge",
+          "sluice_component_latency_milliseconds",
+          "How long the handler takes, from a sample",
+          { ...at, quantile },
+          () => running.latency.summary()[field]
+        )
+      }
+    }
+    yield* Effect.addFinalizer(() => Effect.sync(() => registrations.forEach(({ remove }) => remove())))
+  })
+
+type Attributes = { readonly [name: string]: string }
+const unused = { update: () => {}, modify: () => {} }
+const recordCounters = [
+  ["produced", "Values accepted"],
+  ["dropped", "Values refused to a fire-and-forget produce, or produced after the close"],
+  ["failed", "Values that the backing could not store"],
+  ["overwritten", "Values overwritten before anyone had them"]
+] as const
+const readerCounters = [
+  ["received", "Values that the reader took"],
+  ["lagged", "Values that the reader missed"],
+  ["conflated", "Values that the reader of a latest value skipped"]
+] as const
+const componentCounters = [
+  ["handled", "Values handled"],
+  ["abandoned", "Values that a handler held when it failed or was interrupted"],
+  ["restarts", "Restarts after a failure"]
+] as const
+const quantiles = [["p50", "0.5"], ["p99", "0.99"], ["max", "1"]] as const

@@ -1,0 +1,254 @@
+/** What a topology tells while it runs: metrics, spans, and who holds whom back. */
+import { assert, describe, it } from "@effect/vitest"
+import { Consumer, Record, Topology, Transform } from "@sluice/core"
+import { Effect, Exit, Fiber, Latch, Layer, Logger, Metric, Schedule, Schema, Scope, Tracer } from "effect"
+import { TestClock } from "effect/testing"
+import { settle } from "./support.ts"
+
+class Tight
+  extends Record.Service<Tight>()("i/Tight", { schema: Schema.Int, buffer: { kind: "Bounded", capacity: 2 } })
+{}
+class Ring
+  extends Record.Service<Ring>()("i/Ring", { schema: Schema.Int, buffer: { kind: "SpmcRing", capacity: 2 } })
+{}
+
+/** Warnings and errors logged while `effect` ran, topology included. */
+const warnings = <A, E, R>(effect: (lines: ReadonlyArray<string>) => Effect.Effect<A, E, R>) => {
+  const lines: Array<string> = []
+  const logger = Logger.make(({ logLevel, message }) => {
+    if (logLevel === "Warn" || logLevel === "Error") lines.push(String(message))
+  })
+  return Effect.provide(effect(lines), Logger.layer([logger]))
+}
+
+describe("metrics", () => {
+  it.effect("are the statistics, read on demand, with record and component; gone with the topology", () =>
+    Effect.gen(function*() {
+      const gate = Latch.makeUnsafe(false)
+      const App = Topology.layer(
+        Layer.mergeAll(
+          Consumer.layer(Ring, { name: "slow", handle: () => gate.await }),
+          Transform.layer({ name: "copy", from: Ring, to: Tight, through: (values) => values })
+        ),
+        { drainTimeout: 0, onShutdown: () => Effect.void }
+      ).pipe(Layer.provideMerge(Layer.mergeAll(Ring.layer, Tight.layer)))
+      const read = Effect.map(Metric.snapshot, (series) =>
+        Object.fromEntries(
+          series.filter(({ id }) => id.startsWith("sluice_")).map(({ attributes, id, state }) => [
+            `${id}${JSON.stringify(Object.values(attributes ?? {}))}`,
+            "count" in (state as object) ? (state as { count: number }).count : (state as { value: number }).value
+          ])
+        ))
+      yield* Effect.scoped(Effect.gen(function*() {
+        const producer = yield* (yield* Ring).producer("test")
+        for (const value of [1, 2, 3, 4]) {
+          yield* producer.produce(value)
+          yield* settle
+        }
+        assert.deepInclude(yield* read, {
+          "sluice_record_produced_total[\"i/Ring\"]": 4,
+          "sluice_record_held[\"i/Ring\"]": 2,
+          "sluice_record_produced_total[\"i/Tight\"]": 2,
+          "sluice_reader_pending[\"i/Ring\",\"slow\"]": 3,
+          "sluice_reader_received_total[\"i/Ring\",\"slow\"]": 1,
+          "sluice_component_in_flight[\"slow\"]": 1,
+          "sluice_component_handled_total[\"slow\"]": 0
+        })
+        yield* gate.open
+        yield* settle
+        assert.deepInclude(yield* read, {
+          "sluice_reader_lagged_total[\"i/Ring\",\"slow\"]": 1,
+          "sluice_component_handled_total[\"slow\"]": 3
+        })
+        assert.isDefined((yield* read)["sluice_component_latency_milliseconds[\"slow\",\"0.99\"]"])
+      })).pipe(Effect.provide(App))
+      assert.deepStrictEqual(yield* read, {})
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
+})
+
+describe("spans", () => {
+  const recorded = () => {
+    const spans: Array<Tracer.NativeSpan> = []
+    const tracer = Tracer.make({
+      span: (options) => {
+        const span = new Tracer.NativeSpan(options)
+        spans.push(span)
+        return span
+      }
+    })
+    return { spans, layer: Layer.succeed(Tracer.Tracer, tracer) }
+  }
+
+  it.effect("a handler's span links to the span that produced the value, where one was open", () =>
+    Effect.gen(function*() {
+      const { layer, spans } = recorded()
+      const seen: Array<unknown> = []
+      const App = Topology.layer(
+        Layer.mergeAll(
+          Consumer.layer(Ring, {
+            name: "one",
+            handle: (value) =>
+              Effect.map(Effect.currentSpan, (span) => void seen.push([value, span.name])).pipe(Effect.ignore)
+          }),
+          Consumer.layer(Tight, { name: "batch", handleBatch: () => Effect.yieldNow })
+        ),
+        { drainTimeout: 0, onShutdown: () => Effect.void }
+      ).pipe(Layer.provideMerge(Layer.mergeAll(Ring.layer, Tight.layer)))
+      yield* Effect.scoped(Effect.gen(function*() {
+        const ring = yield* (yield* Ring).producer("test")
+        const tight = yield* (yield* Tight).producer("test")
+        yield* Effect.withSpan(ring.produce(1), "produced one")
+        yield* ring.produce(2)
+        yield* Effect.withSpan(tight.produceAsync(1), "first")
+        yield* Effect.withSpan(tight.tryProduce(2), "second")
+        const waiting = yield* Effect.forkChild(Effect.withSpan(tight.produceAsync(3), "third"), {
+          startImmediately: true
+        })
+        yield* settle
+        yield* Fiber.join(waiting)
+        yield* settle
+      })).pipe(Effect.provide(App), Effect.provide(layer))
+      assert.deepStrictEqual(seen, [[1, "Consumer.handle"]])
+      const handled = spans.filter(({ name }) => name === "Consumer.handle").map((span) => ({
+        component: span.attributes.get("component"),
+        links: span.links.map(({ span: linked }) => (linked as Tracer.Span).name)
+      }))
+      assert.deepStrictEqual(handled[0], { component: "one", links: ["produced one"] })
+      assert.deepStrictEqual(handled.slice(1).flatMap(({ links }) => links), ["first", "second", "third"])
+    }))
+
+  it.effect("a reader and `latest` give the value itself", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const record = yield* Ring
+      const reader = yield* record.subscribe
+      const producer = yield* record.producer("test")
+      yield* Effect.withSpan(Effect.all([producer.produce(1), producer.produce(2)]), "span")
+      assert.deepStrictEqual(yield* reader.recvBatch(2), [1, 2])
+      assert.include(String(yield* record.latest), "2")
+    })).pipe(Effect.provide(Ring.layer), Effect.provide(recorded().layer)))
+})
+
+describe("a stall", () => {
+  const App = (handle: (value: number) => Effect.Effect<void, string>) =>
+    Topology.layer(
+      Layer.mergeAll(
+        Consumer.layer(Tight, { name: "holds back", handle, restart: Schedule.spaced("10 seconds") }),
+        Consumer.layer(Tight, { name: "healthy", handle: () => Effect.void })
+      ),
+      { drainTimeout: 0, onShutdown: () => Effect.void }
+    ).pipe(Layer.provideMerge(Tight.layer))
+
+  it.effect("of more than a second is told with the reader's name, at most once a second, and not before", () => {
+    const gate = Latch.makeUnsafe(false)
+    return warnings((lines) =>
+      Effect.scoped(Effect.gen(function*() {
+        const producer = yield* (yield* Tight).producer("test")
+        const waiting = yield* Effect.forkChild(Effect.forEach([1, 2, 3, 4], (value) => producer.produceAsync(value)))
+        yield* settle
+        yield* TestClock.adjust("999 millis")
+        yield* settle
+        assert.deepStrictEqual(lines, [])
+        yield* TestClock.adjust("1 millis")
+        yield* settle
+        assert.strictEqual(lines.length, 1)
+        assert.match(
+          lines[0]!,
+          /record "i\/Tight" is stalled: no producer has got room for 1 s, held back by "holds back"$/
+        )
+        yield* TestClock.adjust("1 seconds")
+        yield* settle
+        assert.strictEqual(lines.length, 2)
+        yield* gate.open
+        yield* Fiber.join(waiting)
+      })).pipe(Effect.provide(App(() => gate.await)))
+    )
+  })
+
+  it.effect("by a restarting reader says so, and ends with its backoff", () =>
+    warnings((lines) =>
+      Effect.scoped(Effect.gen(function*() {
+        const producer = yield* (yield* Tight).producer("test")
+        const waiting = yield* Effect.forkChild(Effect.forEach([1, 2, 3, 4], (value) => producer.produceAsync(value)))
+        yield* settle
+        yield* TestClock.adjust("1 seconds")
+        yield* settle
+        assert.isTrue(
+          lines.some((line) => line.endsWith("held back by \"holds back\", which is restarting")),
+          String(lines)
+        )
+        assert.isUndefined(waiting.pollUnsafe())
+        yield* TestClock.adjust("9 seconds")
+        yield* settle
+        assert.isTrue(Exit.isSuccess(yield* Fiber.await(waiting)))
+      })).pipe(Effect.provide(App((value) => value === 1 ? Effect.fail("no") : Effect.void)))
+    ))
+})
+
+describe("producers outside the topology", () => {
+  const gated = (gate: Latch.Latch) =>
+    Topology.layer(Consumer.layer(Tight, { name: "c", handle: () => gate.await }), { onShutdown: () => Effect.void })
+
+  it.effect("that wait for room when the drain begins are let in, one after the other", () =>
+    Effect.gen(function*() {
+      const gate = Latch.makeUnsafe(false)
+      const scope = yield* Scope.make()
+      yield* Effect.scoped(Effect.gen(function*() {
+        const producer = yield* (yield* Tight).producer("http")
+        yield* Layer.buildWithScope(gated(gate), scope)
+        const waiting = yield* Effect.forkChild(
+          Effect.forEach([1, 2, 3, 4, 5], (value) => producer.produceAsync(value), { concurrency: "unbounded" })
+        )
+        yield* settle
+        const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+        yield* settle
+        assert.isUndefined(waiting.pollUnsafe())
+        yield* gate.open
+        yield* Fiber.join(waiting)
+        yield* Fiber.join(stopping)
+        assert.strictEqual((yield* Effect.flip(producer.tryProduce(6)))._tag, "BufferClosed")
+      }))
+    }).pipe(Effect.provide(Tight.layer)))
+
+  it.effect("that only hold a claim, or whose claim's scope has closed, are not waited for", () =>
+    Effect.gen(function*() {
+      const gate = Latch.makeUnsafe(false)
+      const scope = yield* Scope.make()
+      const claimScope = yield* Scope.make()
+      const record = yield* Tight
+      const producer = yield* Scope.provide(record.producer("http"), claimScope)
+      yield* Layer.buildWithScope(gated(gate), scope)
+      const waiting = yield* Effect.forkChild(
+        Effect.forEach([1, 2, 3, 4, 5], (value) => Effect.exit(producer.produceAsync(value)), {
+          concurrency: "unbounded"
+        })
+      )
+      yield* settle
+      const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* settle
+      yield* Scope.close(claimScope, Exit.void)
+      yield* settle
+      // The record is closed: those that waited are refused, and what was held is still handled.
+      const exits = yield* Fiber.join(waiting)
+      assert.deepStrictEqual(exits.map(Exit.isSuccess), [true, true, true, false, false])
+      assert.isUndefined(stopping.pollUnsafe())
+      yield* gate.open
+      yield* Fiber.join(stopping)
+    }).pipe(Effect.provide(Tight.layer)))
+})
+
+describe("a record of two topologies", () => {
+  it.effect("is refused while the first runs", () =>
+    Effect.gen(function*() {
+      const topology = (name: string) =>
+        Layer.build(Topology.layer(Consumer.layer(Ring, { name, handle: () => Effect.void }), {
+          drainTimeout: 0,
+          onShutdown: () => Effect.void
+        }))
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* topology("first")
+        const error = yield* Effect.flip(topology("second"))
+        assert.deepStrictEqual(error.faults.map(({ _tag }) => _tag), ["RecordInUse"])
+        assert.include(error.message, "record \"i/Ring\" is part of another topology that still runs")
+      }))
+    }).pipe(Effect.provide(Ring.layer)))
+})
