@@ -13,24 +13,21 @@ const root = join(import.meta.dirname, "..")
 describe.each(["core", "testing"])("@sluice/%s", (name) => {
   const out = mkdtempSync(join(tmpdir(), "sluice-api-"))
   beforeAll(() => {
-    const options = [
-      "--noEmit",
-      "false",
-      "--emitDeclarationOnly",
-      "--declaration",
-      "--removeComments",
-      "--composite",
-      "false"
-    ]
-    const project = join(root, "packages", name)
     // Without its references a package sees the others as its users in this workspace do: by their sources.
+    const options = {
+      "--project": join(root, "packages", name),
+      "--outDir": out,
+      "--rootDir": join(root, "packages"),
+      "--noEmit": "false",
+      "--composite": "false",
+      "--declaration": "true",
+      "--declarationMap": "false",
+      "--emitDeclarationOnly": "true",
+      "--removeComments": "true"
+    }
     execFileSync(
       process.execPath,
-      [
-        join(root, "node_modules/typescript/bin/tsc"),
-        ...["-p", project, "--outDir", out, "--rootDir", join(root, "packages"), "--declarationMap", "false"],
-        ...options
-      ],
+      [join(root, "node_modules/typescript/bin/tsc"), ...Object.entries(options).flat()],
       { stdio: ["ignore", "inherit", "inherit"] }
     )
     return () => rmSync(out, { recursive: true })

@@ -132,8 +132,9 @@ describe("every file", () => {
     assert.deepStrictEqual(unlinked, [])
   })
   it("is free of machine paths, focused tests and postponed work", () => {
-    const machine = new RegExp(`(^|[^a-zA-Z0-9.])/(${["work", "home", "root", "farm"].join("|")})/`)
-    const later = new RegExp(`\\b(${["TO" + "DO", "FIX" + "ME", "HA" + "CK"].join("|")})\\b|\\.only\\(`)
+    // The brackets keep these very lines from being found.
+    const machine = /(^|[^a-zA-Z0-9.])\/(w[o]rk|h[o]me|r[o]ot|f[a]rm)\//
+    const later = /\b(T[O]DO|F[I]XME|H[A]CK)\b|\.[o]nly\(/
     const found = files.filter((file) => !file.endsWith("lock.yaml")).filter((file) =>
       machine.test(read(file)) || later.test(read(file))
     )

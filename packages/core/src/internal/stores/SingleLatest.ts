@@ -50,6 +50,11 @@ class LatestCursor<A> extends GatedCursor<A> {
     store.taken = true
     return store.value
   }
+  override close(): void {
+    // Of what it left, all but the newest would have been skipped.
+    if (!this.detached && this.available() > 0) this.conflated += this.store.produced - this.seen - 1
+    super.close()
+  }
   available(): number {
     return this.seen === this.store.produced ? 0 : 1
   }
