@@ -1,5 +1,5 @@
 /** The code in the README and the docs compiles: each block is a module of its own. */
-import { describe, it } from "@effect/vitest"
+import { describe, expect, it } from "@effect/vitest"
 import { execFileSync } from "node:child_process"
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -10,6 +10,18 @@ const pages = [
   ...readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".md"))
     .map((file) => join("docs", file))
 ]
+
+describe("the graph in the README", () => {
+  it.each([["mermaid", "--graph"], ["dot", "--graph=dot"]])(
+    "is what the telemetry example draws: %s",
+    (language, flag) => {
+      const drawn = execFileSync(process.execPath, [join(root, "examples/telemetry/main.ts"), flag], {
+        encoding: "utf8"
+      })
+      expect(readFileSync(join(root, "README.md"), "utf8")).toContain(`\`\`\`${language}\n${drawn}\`\`\``)
+    }
+  )
+})
 
 describe("the docs' code", () => {
   it("compiles", () => {

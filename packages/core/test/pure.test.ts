@@ -105,6 +105,8 @@ describe("the graph", () => {
     assert.include(mermaid, "[(\"plant/Reading\")]")
     assert.include(mermaid, "([\"sensor\"])")
     assert.match(dot, /^digraph "topology"/)
+    assert.include(dot, "[shape=cylinder, label=\"plant/Reading\"]")
+    assert.include(dot, "[shape=box, label=\"alarms\"]")
   })
 })
 

@@ -50,11 +50,22 @@ export const drawingOf = (members: ReadonlyArray<Member>): Drawing => {
       direction: "LR",
       nodeLabel,
       edgeLabel,
-      nodeShape: (node) => node.kind === "Record" ? "cylindrical" : node.kind === "Source" ? "stadium" : "rectangle"
+      nodeShape: (node) => shapes[node.kind].mermaid
     }),
-    dot: Graph.toGraphViz(graph, { graphName: "topology", nodeLabel, edgeLabel })
+    // Effect's DOT has no shapes: each node line gets its own.
+    dot: Graph.toGraphViz(graph, { graphName: "topology", nodeLabel, edgeLabel }).replaceAll(
+      /^ {2}"(\d+)" \[/gm,
+      (line, index) => `${line}shape=${shapes[nodeOf(graph, Number(index)).kind].dot}, `
+    )
   }
 }
+
+const shapes = {
+  Record: { mermaid: "cylindrical", dot: "cylinder" },
+  Source: { mermaid: "stadium", dot: "ellipse" },
+  Consumer: { mermaid: "rectangle", dot: "box" },
+  Transform: { mermaid: "rectangle", dot: "box" }
+} as const
 
 const graphOf = (members: ReadonlyArray<Member>): Graph.DirectedGraph<Node, string> =>
   Graph.directed<Node, string>((mutable) => {
