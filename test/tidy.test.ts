@@ -40,6 +40,7 @@ const floors: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
     "internal/step",
     "internal/gate",
     "internal/throttle",
+    "internal/withoutStack",
     "internal/verbs",
     "internal/traced",
     "internal/contention",

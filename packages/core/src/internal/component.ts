@@ -11,6 +11,7 @@ import { Latency } from "./latency.ts"
 import { cursorOf } from "./reader.ts"
 import { type Claim, type RecordRuntime, runtimeOf } from "./recordRuntime.ts"
 import { Throttle } from "./throttle.ts"
+import { withoutStack } from "./withoutStack.ts"
 
 type AnyRecord = RecordRuntime<any>
 
@@ -137,7 +138,7 @@ export class Input {
     })
     return this.onLag === undefined
       ? warn
-      : Effect.andThen(warn, this.onLag(new Lagged({ record: this.record.key, missed })))
+      : Effect.andThen(warn, this.onLag(withoutStack(() => new Lagged({ record: this.record.key, missed }))))
   }
 }
 
@@ -207,7 +208,7 @@ export class Slot {
   /** The handler gets `values` more values. */
   begin(values: number): void {
     this.inFlight += values
-    if ((this.handled & 63) === 0) this.began = this.clock.currentTimeNanosUnsafe()
+    if ((this.handled & 511) === 0 || this.handled < 64) this.began = this.clock.currentTimeNanosUnsafe()
   }
   /** The handler is done with `values` of what it held, by default with all of it. */
   end(values = this.inFlight): void {

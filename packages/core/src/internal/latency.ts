@@ -1,4 +1,4 @@
-/** How long handlers take, from a sample: one in 64 values, the last 256 of them kept. Milliseconds. */
+/** How long handlers take, from a sample: the first 64 values and one in 512 after, the last 256 of them kept. Milliseconds. */
 const kept = 256
 
 export class Latency {

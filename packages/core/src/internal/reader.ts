@@ -4,18 +4,20 @@ import type { Reader, RecvError } from "../Reader.ts"
 import { Lagged, RecordClosed } from "../Reader.ts"
 import { type Cursor, CursorTypeId, Empty, Ended, Overrun } from "./cursor.ts"
 import { step } from "./step.ts"
+import { withoutStack } from "./withoutStack.ts"
 
 export const readerOf = <A>(record: string, cursor: Cursor<A>): Reader<A> => {
-  const lagged = () => Exit.fail(new Lagged({ record, missed: cursor.missed }))
+  const lagged = () => Exit.fail(withoutStack(() => new Lagged({ record, missed: cursor.missed })))
   const ended = Exit.fail(new RecordClosed({ record }))
 
   const recv: Effect.Effect<A, RecvError> = step<A, RecvError>(() => {
     const polled = cursor.poll()
-    if (polled === Empty) return Effect.andThen(cursor.wait, recv)
+    if (polled === Empty) return waitAndRecv
     if (polled === Overrun) return lagged()
     if (polled === Ended) return ended
     return Exit.succeed(polled)
   })
+  const waitAndRecv = Effect.flatMap(cursor.wait, () => recv)
   const tryRecv = step<Option.Option<A>, RecvError>(() => {
     const polled = cursor.poll()
     if (polled === Empty) return Exit.succeed(Option.none())

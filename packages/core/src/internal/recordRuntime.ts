@@ -78,11 +78,14 @@ export class Claim<in out A> implements Producer<A> {
   private readonly verbs: Verbs<A>
   /** How many fibers wait in `produceAsync`. */
   private waiting = 0
+  private released = false
+  private readonly validate: ((value: A) => void) | undefined
 
   constructor(name: string, owner: RecordRuntime<A>, verbs: Verbs<A>) {
     this.record = owner.key
     this.name = name
     this.owner = owner
+    this.validate = owner.options.validate
     this.verbs = verbs
   }
   readonly produce = (value: A): Effect.Effect<void> =>
@@ -103,6 +106,7 @@ export class Claim<in out A> implements Producer<A> {
   readonly produceUnsafe = (value: A): Produced => this.admits(value) ? this.verbs.produceUnsafe(value) : "Closed"
 
   release(): void {
+    this.released = true
     this.owner.claims.delete(this)
     this.wait(0)
   }
@@ -114,8 +118,8 @@ export class Claim<in out A> implements Producer<A> {
     else nobodyWaits.openUnsafe()
   }
   private admits(value: A): boolean {
-    if (!this.owner.claims.has(this)) return false
-    this.owner.options.validate?.(value)
+    if (this.released) return false
+    if (this.validate !== undefined) this.validate(value)
     return true
   }
 }

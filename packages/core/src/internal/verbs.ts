@@ -7,6 +7,7 @@ import type { Produced, ProduceError, Producer, TryProduceError } from "../Produ
 import { BufferClosed, BufferFull } from "../Producer.ts"
 import { step } from "./step.ts"
 import { Throttle } from "./throttle.ts"
+import { withoutStack } from "./withoutStack.ts"
 
 export type AnyFiber = Fiber.Fiber<unknown, unknown>
 
@@ -33,10 +34,11 @@ export abstract class Verbs<in A> implements Producer<A> {
   decideTryProduce<B extends A>(value: B, fiber: AnyFiber): Effect.Effect<void, TryProduceError<B>> {
     const produced = this.push(value, fiber)
     if (produced === "Accepted") return Exit.void
-    return produced === "Full" ? Exit.fail(new BufferFull({ record: this.record, value })) : this.refuse(value)
+    if (produced === "Closed") return this.refuse(value)
+    return Exit.fail(withoutStack(() => new BufferFull({ record: this.record, value })))
   }
   refuse<B extends A>(value: B): Exit.Exit<never, BufferClosed<B>> {
-    return Exit.fail(new BufferClosed({ record: this.record, value }))
+    return Exit.fail(withoutStack(() => new BufferClosed({ record: this.record, value })))
   }
   drop(): Exit.Exit<void> {
     this.dropped++
