@@ -23,6 +23,7 @@ export class RecordRuntime<in out A> {
   readonly claims = new Set<Claim<A>>()
   /** Open while no producer waits in `produceAsync` under a claim. */
   readonly nobodyWaits = Latch.makeUnsafe(true)
+  private waiting = 0
   /** The topology that runs components on this record, if any. */
   topology: object | undefined
   readonly subscribe: Effect.Effect<Reader<A>, never, Scope.Scope>
@@ -38,6 +39,12 @@ export class RecordRuntime<in out A> {
     this.latest = buffer.latest
     this.close = buffer.close
     this.verbs = buffer instanceof Verbs ? buffer : new ForeignVerbs(buffer)
+  }
+  /** `change` more producers wait in `produceAsync`. */
+  wait(change: number): void {
+    this.waiting += change
+    if (this.waiting > 0) this.nobodyWaits.closeUnsafe()
+    else this.nobodyWaits.openUnsafe()
   }
   /** Claims the record for `name`, or says who holds it. */
   claim(name: string): Claim<A> | WriterConflict {
@@ -105,17 +112,16 @@ export class Claim<in out A> implements Producer<A> {
     })
   readonly produceUnsafe = (value: A): Produced => this.admits(value) ? this.verbs.produceUnsafe(value) : "Closed"
 
+  /** Those that wait under a claim that was released are waited for by nobody. */
   release(): void {
+    if (this.released) return
     this.released = true
     this.owner.claims.delete(this)
-    this.wait(0)
+    this.owner.wait(-this.waiting)
   }
-  /** Those that wait under a claim that was released are waited for by nobody. */
-  private wait(change: -1 | 0 | 1): void {
+  private wait(change: -1 | 1): void {
     this.waiting += change
-    const { claims, nobodyWaits } = this.owner
-    if (Array.from(claims).some(({ waiting }) => waiting > 0)) nobodyWaits.closeUnsafe()
-    else nobodyWaits.openUnsafe()
+    if (!this.released) this.owner.wait(change)
   }
   private admits(value: A): boolean {
     if (this.released) return false
