@@ -1,0 +1,5 @@
+// What tests of records and applications are made of: import { BufferLaws, Probe } from "@sluice/testing"
+export * as Blocked from "./Blocked.ts"
+export * as BufferLaws from "./BufferLaws.ts"
+export * as Probe from "./Probe.ts"
+export * as Recorder from "./Recorder.ts"
