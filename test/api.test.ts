@@ -4,7 +4,7 @@
  */
 import { beforeAll, describe, expect, it } from "@effect/vitest"
 import { execFileSync } from "node:child_process"
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 
@@ -13,23 +13,27 @@ const root = join(import.meta.dirname, "..")
 describe.each(["core", "testing"])("@sluice/%s", (name) => {
   const out = mkdtempSync(join(tmpdir(), "sluice-api-"))
   beforeAll(() => {
-    // Without its references a package sees the others as its users in this workspace do: by their sources.
-    const options = {
-      "--project": join(root, "packages", name),
-      "--outDir": out,
-      "--rootDir": join(root, "packages"),
-      "--noEmit": "false",
-      "--composite": "false",
-      "--declaration": "true",
-      "--declarationMap": "false",
-      "--emitDeclarationOnly": "true",
-      "--removeComments": "true"
-    }
-    execFileSync(
-      process.execPath,
-      [join(root, "node_modules/typescript/bin/tsc"), ...Object.entries(options).flat()],
-      { stdio: ["ignore", "inherit", "inherit"] }
+    const project = join(root, "packages", name)
+    // Without references, which are not inherited, a package sees the others by their sources: nothing need be built.
+    writeFileSync(
+      join(out, "tsconfig.json"),
+      JSON.stringify({
+        extends: join(project, "tsconfig.json"),
+        compilerOptions: {
+          rootDir: join(root, "packages"),
+          outDir: out,
+          composite: false,
+          declaration: true,
+          declarationMap: false,
+          emitDeclarationOnly: true,
+          removeComments: true
+        },
+        include: [join(project, "src")]
+      })
     )
+    execFileSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "--project", out], {
+      stdio: ["ignore", "inherit", "inherit"]
+    })
     return () => rmSync(out, { recursive: true })
   }, 120_000)
 
