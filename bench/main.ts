@@ -11,9 +11,11 @@ import { cases } from "./cases/index.ts"
 import type { Case } from "./contestant.ts"
 import { lapsOf, measure, type Result, type Settings } from "./measure.ts"
 import { pinnedTo, runPinned } from "./pin.ts"
+import * as soak from "./soak.ts"
 import { tableOf } from "./table.ts"
 
 const help = `Usage: pnpm bench [case...] [options]
+       pnpm bench soak [--help]   ten seconds of ten thousand messages a second, without lag
 
 Cases (all by default):
 ${cases.map(({ about, name }) => `  ${name.padEnd(14)} ${about}`).join("\n")}
@@ -150,6 +152,8 @@ const run = (command: Command): Effect.Effect<number> =>
   ))
 
 const main = async (): Promise<number> => {
+  const [first, ...rest] = process.argv.slice(2)
+  if (first === "soak") return soak.main(rest)
   let command: Command | "help"
   try {
     command = parse(process.argv.slice(2))

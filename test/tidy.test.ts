@@ -46,7 +46,9 @@ const floors: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
     "internal/contention",
     "internal/store",
     "internal/reader",
-    "internal/foreignCursor"
+    "internal/foreignCursor",
+    "internal/polledCursor",
+    "internal/offering"
   ]],
   ["the buffers", [
     "internal/stores/SpmcRing",

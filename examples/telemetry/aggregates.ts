@@ -2,7 +2,6 @@
 import { Transform } from "@sluice/core"
 import { Array, Stream } from "effect"
 import { Aggregate, Sample } from "./records.ts"
-import { rateMax } from "./sampler.ts"
 
 /**
  * What is left when sampling stops may be a few milliseconds. The kernel counts busy time in steps of ten, so that a share
@@ -10,18 +9,22 @@ import { rateMax } from "./sampler.ts"
  */
 const millisMin = 500
 
-export const layer = Transform.layer({
-  name: "aggregates",
-  from: Sample,
-  to: Aggregate,
-  through: (samples) =>
-    samples.pipe(
-      Stream.groupedWithin(rateMax, "1 second"),
-      Stream.filter((group) => Array.isReadonlyArrayNonEmpty(group)),
-      Stream.map(aggregateOf),
-      Stream.filter(({ millis }) => millis >= millisMin)
-    )
-})
+export const layer = (options: { readonly rate: number }) =>
+  Transform.layer({
+    name: "aggregates",
+    from: Sample,
+    to: Aggregate,
+    through: (samples) =>
+      samples.pipe(
+        // `groupedWithin` takes what is ready in one turn of the event loop, and a transform's input is one value.
+        Stream.buffer({ capacity: 256 }),
+        // More than come in a second, so that it is the second that ends a group.
+        Stream.groupedWithin(2 * options.rate, "1 second"),
+        Stream.filter((group) => Array.isReadonlyArrayNonEmpty(group)),
+        Stream.map(aggregateOf),
+        Stream.filter(({ millis }) => millis >= millisMin)
+      )
+  })
 
 export const aggregateOf = (
   samples: Array.NonEmptyReadonlyArray<typeof Sample.schema.Type>

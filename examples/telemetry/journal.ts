@@ -8,7 +8,7 @@ import { Duration, Effect, Layer } from "effect"
 import { Control } from "./control.ts"
 import { Aggregate, Alert, Journal, Sample } from "./records.ts"
 
-const Slow = Consumer.layer(Sample, {
+export const Slow = Consumer.layer(Sample, {
   name: "slow",
   handle: () => Effect.sleep("8 millis")
 })
@@ -54,4 +54,4 @@ const keep = Effect.fnUntraced(function*(journal: Producer.Producer<string>, lin
   tally.waitedMillis += millis
 })
 
-export const layer = Layer.mergeAll(Slow, Archive, Samples, Aggregates, Alerts)
+export const layer = Layer.mergeAll(Archive, Samples, Aggregates, Alerts)

@@ -12,6 +12,7 @@ import { Topology } from "@sluice/core"
 import { Cause, ConfigProvider, Console, Deferred, Duration, Effect, Exit, Layer, Option, Runtime } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
 import { Control } from "./control.ts"
+import { durationOf } from "./duration.ts"
 import * as pipeline from "./pipeline.ts"
 import { Sample } from "./records.ts"
 import { rateMax, rateMin } from "./sampler.ts"
@@ -26,15 +27,6 @@ const kinds = {
   queue: "Queue"
 } as const
 type BufferName = keyof typeof kinds
-
-const units = { ms: "millis", s: "seconds", m: "minutes", h: "hours" } as const
-
-/** `10s` as people type it, or `10 seconds` as Effect does. */
-const durationOf = (text: string): Option.Option<Duration.Duration> =>
-  Duration.fromInput(
-    text.replace(/^([\d.]+)\s*(ms|s|m|h)$/, (_, amount, unit: keyof typeof units) =>
-      `${amount} ${units[unit]}`) as Duration.Input
-  ).pipe(Option.filter(Duration.isGreaterThan(Duration.zero)))
 
 const flags = {
   for: Flag.String("for").pipe(

@@ -10,7 +10,7 @@ import { Command, Key, Threshold } from "./records.ts"
 
 const isKey = Schema.is(Key.schema)
 
-const Keyboard = Source.layer(Key, {
+export const Keyboard = Source.layer(Key, {
   name: "keyboard",
   stream: Stream.unwrap(Effect.gen(function*() {
     const { quit } = yield* Control
@@ -71,4 +71,4 @@ const Switch = Consumer.layer(Command, {
 })
 
 export const layer = (options: { readonly threshold: number }) =>
-  Layer.mergeAll(Keyboard, Commands, Thresholds(options.threshold), Switch)
+  Layer.mergeAll(Commands, Thresholds(options.threshold), Switch)

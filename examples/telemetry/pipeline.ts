@@ -22,9 +22,11 @@ export const layer = (options: {
   Topology.layer(
     Layer.mergeAll(
       sampler.layer(options),
+      operator.Keyboard,
       operator.layer(options),
-      aggregates.layer,
+      aggregates.layer(options),
       alarms.layer,
+      journal.Slow,
       journal.layer
     ),
     { drainTimeout: "5 seconds", onShutdown: options.onShutdown }

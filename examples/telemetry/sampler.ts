@@ -3,7 +3,7 @@
  * ticks on a fixed grid, so that a late tick does not make all later ones late; a tick that was missed is skipped.
  */
 import { Source } from "@sluice/core"
-import { Clock, Duration, Effect, Schedule, type Schema, type Scope, Stream } from "effect"
+import { Clock, Duration, Effect, Schedule, type Scope, Stream } from "effect"
 import * as os from "node:os"
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import { Control } from "./control.ts"
@@ -18,17 +18,26 @@ export const layer = (options: { readonly rate: number }) =>
     name: "sampler",
     stream: Stream.unwrap(Effect.gen(function*() {
       const { sampling, tally } = yield* Control
-      const loopDelay = yield* loopDelayReader
+      const read = yield* machineReader
       const sample = Effect.gen(function*() {
         yield* sampling.await
         tally.samples++
-        return { at: yield* Clock.currentTimeMillis, ...readMachine(), loopDelay: loopDelay() }
+        return { at: yield* Clock.currentTimeMillis, ...read() }
       })
       return Stream.fromEffectSchedule(sample, Schedule.fixed(Duration.millis(1000 / options.rate)))
     }))
   })
 
-const readMachine = (): Omit<Schema.Schema.Type<typeof Sample.schema>, "at" | "loopDelay"> => {
+/** A sample but for its time. */
+export interface Reading extends Omit<typeof Sample.schema.Type, "at"> {}
+
+/** Reads the machine, and the event loop since the last reading. */
+export const machineReader: Effect.Effect<() => Reading, never, Scope.Scope> = Effect.gen(function*() {
+  const loopDelay = yield* loopDelayReader
+  return () => ({ ...readMachine(), loopDelay: loopDelay() })
+})
+
+const readMachine = (): Omit<Reading, "loopDelay"> => {
   const memoryTotal = os.totalmem()
   return {
     cores: os.cpus().map(({ times }) => {

@@ -111,7 +111,7 @@ const sum = <A>(values: ReadonlyArray<A>, of: (value: A) => number): number =>
   values.reduce((sum, value) => sum + of(value), 0)
 
 /** Rows of equal width; the first two columns are text, the others numbers. */
-const columns = (rows: ReadonlyArray<ReadonlyArray<string | number>>): ReadonlyArray<string> => {
+export const columns = (rows: ReadonlyArray<ReadonlyArray<string | number>>): ReadonlyArray<string> => {
   const texts = rows.map((row) => row.map(String))
   const widths = texts[0]!.map((_, column) => Math.max(...texts.map((row) => row[column]!.length)))
   return texts.map((row) =>

@@ -15,6 +15,7 @@
  */
 import { Clock, Effect, Exit, Option, PubSub, Queue, type Scheduler, Schema, type Scope } from "effect"
 import { assertCapacity } from "./internal/capacity.ts"
+import { PolledCursor } from "./internal/polledCursor.ts"
 import { readerOf } from "./internal/reader.ts"
 import { type Store, StoreTypeId } from "./internal/store.ts"
 import { Bounded } from "./internal/stores/Bounded.ts"
@@ -26,7 +27,7 @@ import { SpmcRing } from "./internal/stores/SpmcRing.ts"
 import { Traced, traced } from "./internal/traced.ts"
 import { type AnyFiber, Verbs } from "./internal/verbs.ts"
 import type { Produced, ProduceError, Producer } from "./Producer.ts"
-import type { Reader } from "./Reader.ts"
+import type { Reader, RecvError } from "./Reader.ts"
 
 const Capacity = Schema.Int.check(Schema.isGreaterThan(0))
 const Strategy = Schema.Literals(["suspend", "dropping", "sliding"])
@@ -135,9 +136,9 @@ export const fromQueue = <A, E>(queue: Queue.Queue<A, E>): BackingOf<A> => ({
 
 /**
  * A user's own buffer from its `push`: `tryPush` and `pushAsync` default to it, as for any buffer that overwrites.
- * `produce` calls `push`, `tryProduce` and `produceUnsafe` call `tryPush`, `produceAsync` calls `pushAsync`. After
- * `close` none of them is called any more. Readers are as honest as `subscribe` makes them: see `BufferLaws` in
- * `@sluice/testing`.
+ * `produce`, `tryProduce` and `produceUnsafe` call `tryPush`, which alone can say that the buffer is full; what it
+ * refuses to `produce` is dropped and counted. `produceAsync` calls `pushAsync`. After `close` none of them is called
+ * any more. Readers are as honest as `subscribe` makes them: see `makeReader`, and `BufferLaws` in `@sluice/testing`.
  */
 export const make = <A>(options: {
   readonly record: string
@@ -151,6 +152,23 @@ export const make = <A>(options: {
   readonly held?: () => number
   readonly close: Effect.Effect<void>
 }): Buffer<A> => new CustomBuffer(options)
+
+/**
+ * A reader of one's own that keeps the contract: an interrupted `recv` has taken nothing, and fibers may share it. That
+ * cannot be had from Effects put together, since a value that was taken and is returned as an Exit can be lost on the way.
+ */
+export const makeReader = <A>(options: {
+  readonly record: string
+  /**
+   * Takes the next value; undefined where there is none now. It must not run anybody's fiber: whom it frees is resumed
+   * in a later turn.
+   */
+  readonly poll: () => Exit.Exit<A, RecvError> | undefined
+  /** Returns when `poll` may answer something; spurious returns are allowed. Every fiber that waits runs its own. */
+  readonly wait: Effect.Effect<void>
+  /** How many values are ready. */
+  readonly pending: () => number
+}): Reader<A> => readerOf(options.record, new PolledCursor(options))
 
 const gated = <A>(
   record: RecordInfo<A>,
@@ -184,7 +202,8 @@ class StoreBuffer<in out A> extends Verbs<A> implements Buffer<A> {
   }
   readonly produceUnsafe = (value: A): Produced => this.store.push(value)
   readonly stats = (): BufferStats => ({
-    capacity: this.store.capacity !== null && Number.isSafeInteger(this.store.capacity) ? this.store.capacity : null,
+    // Effect's unbounded ones say Infinity or the largest safe integer.
+    capacity: this.store.capacity < Number.MAX_SAFE_INTEGER ? this.store.capacity : null,
     held: this.store.held(),
     produced: this.store.produced,
     dropped: this.dropped,
@@ -257,10 +276,9 @@ class CustomBuffer<in out A> extends Verbs<A> implements Buffer<A> {
     return this.produceUnsafe(value)
   }
   decideProduce(value: A): Effect.Effect<void> {
-    if (this.closed) return this.drop()
-    this.options.push(value)
-    this.produced++
-    return Exit.void
+    const produced = this.produceUnsafe(value)
+    if (produced === "Accepted") return Exit.void
+    return produced === "Full" ? this.dropFull() : this.drop()
   }
   decideProduceAsync<B extends A>(value: B): Effect.Effect<void, ProduceError<B>> {
     if (this.closed) return this.refuse(value)
@@ -270,8 +288,15 @@ class CustomBuffer<in out A> extends Verbs<A> implements Buffer<A> {
       this.produced++
       return Exit.void
     }
-    return Effect.tap(pushAsync(value), () => Effect.sync(() => this.produced++)).pipe(
-      Effect.tapError((error) => Effect.sync(() => error._tag === "BufferFailed" && this.failed++))
-    )
+    return Effect.matchEffect(pushAsync(value), {
+      onSuccess: () => {
+        this.produced++
+        return Exit.void
+      },
+      onFailure: (error) => {
+        if (error._tag === "BufferFailed") this.failed++
+        return Exit.fail(error)
+      }
+    })
   }
 }

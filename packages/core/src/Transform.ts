@@ -16,8 +16,9 @@ import type { RecordClass } from "./Record.ts"
 
 /**
  * One input, or an object of inputs for a join. The output is written with `produceAsync`. The input gives one value at
- * a time, so that a failure costs the value at work; asking for the next one counts the last as handled. When the
- * inputs have ended and the output with them, the component is Done.
+ * a time, so that a failure costs the value at work; asking for the next one counts the last as handled. Operators with
+ * a timer, such as `Stream.groupedWithin`, are slow on single values: put `Stream.buffer({ capacity })` before them, and
+ * what is in that buffer counts as handled. When the inputs have ended and the output with them, the component is Done.
  */
 export const layer: {
   <S1, K1 extends string, A, S2, K2 extends string, B, E = never, R = never>(

@@ -107,7 +107,7 @@ describe("spans", () => {
         yield* settle
         yield* Fiber.join(waiting)
         yield* settle
-      })).pipe(Effect.provide(App), Effect.provide(layer))
+      })).pipe(Effect.provide(Layer.provideMerge(App, layer)))
       assert.deepStrictEqual(seen, [[1, "Consumer.handle"]])
       const handled = spans.filter(({ name }) => name === "Consumer.handle").map((span) => ({
         component: span.attributes.get("component"),
@@ -125,7 +125,36 @@ describe("spans", () => {
       yield* Effect.withSpan(Effect.all([producer.produce(1), producer.produce(2)]), "span")
       assert.deepStrictEqual(yield* reader.recvBatch(2), [1, 2])
       assert.include(String(yield* record.latest), "2")
-    })).pipe(Effect.provide(Ring.layer), Effect.provide(recorded().layer)))
+    })).pipe(Effect.provide(Layer.mergeAll(Ring.layer, recorded().layer))))
+})
+
+describe("lag", () => {
+  it.effect("is warned about at most once a second, and what came after the last warning at the end", () =>
+    warnings((lines) =>
+      Effect.gen(function*() {
+        const gates = [Latch.makeUnsafe(false), Latch.makeUnsafe(false)]
+        const App = Topology.layer(
+          Consumer.layer(Ring, { name: "slow", handle: (value) => gates[value]?.await ?? Effect.void }),
+          { onShutdown: () => Effect.void }
+        ).pipe(Layer.provideMerge(Ring.layer))
+        yield* Effect.scoped(Effect.gen(function*() {
+          const producer = yield* (yield* Ring).producer("test")
+          const push = (values: ReadonlyArray<number>) =>
+            Effect.andThen(Effect.forEach(values, (value) => producer.produce(value)), settle)
+          yield* push([0])
+          yield* push([10, 11, 12, 13, 1])
+          yield* gates[0]!.open
+          yield* settle
+          yield* push([10, 11, 12, 13, 14, 15])
+          yield* gates[1]!.open
+          yield* settle
+        })).pipe(Effect.provide(App))
+        assert.deepStrictEqual(lines, [
+          "component \"slow\" falls behind on record \"i/Ring\": missed 3 value(s) since the last warning, 3 in all",
+          "component \"slow\" falls behind on record \"i/Ring\": missed 4 value(s) since the last warning, 7 in all"
+        ])
+      })
+    ))
 })
 
 describe("a stall", () => {

@@ -35,7 +35,7 @@ export interface ComponentProbe {
    * `awaitHandled`.
    */
   readonly awaitHandling: (where?: Where) => Effect.Effect<Handling, NoHandling>
-  /** Returns once the component has handled `total` values since the probe's layer was built, so it comes never too late. */
+  /** Returns once the component has handled `total` values since the probe's layer was built: it cannot come too late. */
   readonly awaitHandled: (total: number) => Effect.Effect<ProbeSnapshot, NoHandling>
   /**
    * From now on each handling (that `where` picks) stops before the handler runs, until it is stepped, killed or

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type BufferClosed, type BufferFailed, Consumer, Record, Source, Topology, Transform } from "@sluice/core"
-import type { Assembly } from "@sluice/core/Component"
+import { type Assembly, Interceptor } from "@sluice/core/Component"
 import { Blocked, Probe } from "@sluice/testing"
 import { Cause, Effect, Exit, Fiber, Latch, Layer, Option, References, Schedule, Schema, Scope, Stream } from "effect"
 import { MaxOpsBeforeYield } from "effect/Scheduler"
@@ -180,6 +180,17 @@ describe("awaiting", () => {
     }).pipe(Effect.provide(probed(alarms.layer)))
   })
 
+  it.effect("whoever waits on a held component is told of a handling also where a step lets it through at once", () =>
+    Effect.gen(function*() {
+      const probe = yield* Probe.component("alarms")
+      yield* probe.hold()
+      const waiting = yield* Blocked.fork(probe.awaitHandling())
+      const step = yield* Blocked.fork(probe.step())
+      yield* produce(1)
+      assert.deepStrictEqual((yield* Fiber.join(waiting)).values, [1])
+      assert.deepStrictEqual((yield* Fiber.join(step)).values, [1])
+    }).pipe(Effect.provide(probed(keeping("alarms").layer))))
+
   it.effect("what has been handled already is not waited for", () => {
     const alarms = keeping("alarms")
     return Effect.gen(function*() {
@@ -237,19 +248,24 @@ describe("kill", () => {
     }).pipe(Effect.provide(probed(alarms.layer)))
   })
 
-  it.effect("of the next handling waits for it, by a defect as by a failure", () => {
-    const alarms = keeping("alarms", { restart: Schedule.spaced("1 second") })
-    return Effect.gen(function*() {
-      const probe = yield* Probe.component("alarms")
-      const second = yield* Blocked.fork(probe.kill(Cause.die("bug"), ({ values }) => values[0] === 2))
-      yield* produce(1, 2, 3)
-      const { exit, values } = yield* Fiber.join(second)
-      assert.deepStrictEqual([values, exit], [[2], Exit.die("bug")])
-      yield* TestClock.adjust("1 second")
-      yield* probe.awaitHandled(2)
-      assert.deepStrictEqual(alarms.seen, [1, 3])
-    }).pipe(Effect.provide(probed(alarms.layer)))
-  })
+  it.effect.each(
+    [["failure", Cause.fail("no")], ["defect", Cause.die("bug")], ["interruption", Cause.interrupt()]] as const
+  )(
+    "of the next handling waits for it, by a cause of any kind: %s",
+    ([, cause]) => {
+      const alarms = keeping("alarms", { restart: Schedule.spaced("1 second") })
+      return Effect.gen(function*() {
+        const probe = yield* Probe.component("alarms")
+        const second = yield* Blocked.fork(probe.kill(cause, ({ values }) => values[0] === 2))
+        yield* produce(1, 2, 3)
+        const { exit, values } = yield* Fiber.join(second)
+        assert.deepStrictEqual([values, exit], [[2], Exit.failCause(cause)])
+        yield* TestClock.adjust("1 second")
+        yield* probe.awaitHandled(2)
+        assert.deepStrictEqual(alarms.seen, [1, 3])
+      }).pipe(Effect.provide(probed(alarms.layer)))
+    }
+  )
 
   it.effect("of one slot leaves the others to their work", () => {
     const alarms = keeping("alarms", { concurrency: 3, restart: Schedule.spaced("1 minute") })
@@ -465,6 +481,24 @@ describe("a wait in vain", () => {
       const error = yield* Effect.flip(probe.step())
       assert.include(error.message, "Probe.layer(App)")
     }).pipe(Effect.provide(Layer.provideMerge(Probe.layer(App), App))))
+})
+
+describe("an interceptor that stands there already", () => {
+  const slow = Layer.succeed(Interceptor, (_, handle) => Effect.andThen(Effect.sleep("1 second"), handle))
+
+  it.effect("keeps its place next to the handler, inside what the probe holds", () => {
+    const alarms = keeping("alarms")
+    return Effect.gen(function*() {
+      const probe = yield* Probe.component("alarms")
+      yield* probe.hold()
+      yield* produce(1)
+      const step = yield* Blocked.fork(probe.step())
+      assert.deepStrictEqual(alarms.seen, [])
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual((yield* Fiber.join(step)).exit, Exit.void)
+      assert.deepStrictEqual(alarms.seen, [1])
+    }).pipe(Effect.provide(probed(alarms.layer).pipe(Layer.provide(slow))))
+  })
 })
 
 describe("in plain Effect", () => {

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Buffer, BufferFailed, Consumer, Record, Topology } from "@sluice/core"
 import { Blocked, BufferLaws, Recorder } from "@sluice/testing"
-import { Effect, Fiber, Layer, Schema } from "effect"
+import { Effect, Fiber, Layer, References, Schema } from "effect"
 import { MaxOpsBeforeYield } from "effect/Scheduler"
 
 class Number extends Record.Service<Number>()("t/Number", { schema: Schema.Int }) {}
@@ -91,6 +91,16 @@ describe("a recorder", () => {
       assert.deepStrictEqual(yield* recorder.received, [3])
       assert.deepInclude(buffer.stats(), { produced: 3, overwritten: 2 })
     }).pipe(Effect.scoped))
+
+  it.effect("tells the value that was dropped from the one that went in beside it, whatever the scheduler's budget", () =>
+    Effect.gen(function*() {
+      for (let budget = 3; budget < 20; budget++) {
+        const { buffer, recorder } = yield* recordedOf(Buffer.bounded({ capacity: 1 }))
+        const producing = Effect.forEach([1, 2, 3], buffer.produce, { concurrency: "unbounded" })
+        yield* Effect.provideService(producing, MaxOpsBeforeYield, budget)
+        assert.deepStrictEqual(yield* recorder.produced, [1])
+      }
+    }).pipe(Effect.scoped, Effect.provideService(References.CurrentLoggers, new Set())))
 
   it.effect("writes down a verb when it runs, not when it is made", () =>
     Effect.gen(function*() {

@@ -124,18 +124,21 @@ export class Input {
       (reader) => new Input(record, cursorOf(reader) ?? new ForeignCursor(reader), spec)
     )
   }
+  /** What was missed since the last warning, if anything. */
+  readonly warn: Effect.Effect<void> = Effect.suspend(() => {
+    const { lagged } = this.cursor
+    const since = lagged - this.warnedOf
+    if (since === 0) return Effect.void
+    this.warnedOf = lagged
+    return Effect.logWarning(
+      `component "${this.component}" falls behind on record "${this.record.key}": `
+        + `missed ${since} value(s) since the last warning, ${lagged} in all`
+    )
+  })
   /** After the cursor said `Overrun`. */
   lagged(): Effect.Effect<void> {
     const missed = this.cursor.missed
-    const warn = this.throttle.run(() => {
-      const { lagged } = this.cursor
-      const since = lagged - this.warnedOf
-      this.warnedOf = lagged
-      return Effect.logWarning(
-        `component "${this.component}" falls behind on record "${this.record.key}": `
-          + `missed ${since} value(s) since the last warning, ${lagged} in all`
-      )
-    })
+    const warn = this.throttle.run(() => this.warn)
     return this.onLag === undefined
       ? warn
       : Effect.andThen(warn, this.onLag(withoutStack(() => new Lagged({ record: this.record.key, missed }))))

@@ -80,7 +80,13 @@ export const registerMetrics = (run: Run): Effect.Effect<void, never, Scope.Scop
       for (const input of running.inputs) {
         const at = { record: input.record.key, component }
         const pending = () => running.outcome === undefined ? input.cursor.pending() : input.left
-        register("gauge", "sluice_reader_pending", "Values ready for the reader", at, pending)
+        register(
+          "gauge",
+          "sluice_reader_pending",
+          "How far the reader is behind: values ready for it, and of a ring those overwritten since",
+          at,
+          pending
+        )
         for (const [field, help] of readerCounters) {
           register("counter", `sluice_reader_${field}_total`, help, at, () => input.cursor[field])
         }

@@ -11,7 +11,8 @@ import { Traced } from "./traced.ts"
 
 export interface Store<in out A> {
   readonly kind: string
-  readonly capacity: number | null
+  /** Infinity where the kind has no limit. */
+  readonly capacity: number
   /** Takes the value now, or says why not. Never waits and never overtakes those that do. */
   push(value: A): Produced
   /**

@@ -18,7 +18,11 @@ export const supervise = (running: Running): Effect.Effect<void, Cause.Cause<unk
           : "Failed"
         for (const input of running.inputs) input.left = input.cursor.pending()
         for (const claim of running.claims) claim.release()
-        return Effect.andThen(Scope.close(running.scope, exit), running.over.open)
+        // What was missed within a second of the last warning is told now.
+        return Effect.forEach(running.inputs, ({ warn }) => warn, { discard: true }).pipe(
+          Effect.andThen(Scope.close(running.scope, exit)),
+          Effect.andThen(running.over.open)
+        )
       })
     )
 

@@ -3,12 +3,14 @@ import { Effect, MutableList, Option, PubSub, type Scheduler, type Scope } from 
 import { PreventSchedulerYield } from "effect/Scheduler"
 import type { Produced } from "../../Producer.ts"
 import { type Cursor, Empty, Ended, type Polled } from "../cursor.ts"
+import { Offering } from "../offering.ts"
 import { GatedCursor, GatedStore } from "../store.ts"
 
 export class FromPubSub<A> extends GatedStore<A> {
   readonly kind = "PubSub"
   readonly pubsub: PubSub.PubSub<A>
   private last: Option.Option<A> = Option.none()
+  private readonly offering = new Offering()
   override get keepsSpans(): boolean {
     return false
   }
@@ -31,11 +33,14 @@ export class FromPubSub<A> extends GatedStore<A> {
   }
   override offer(value: A): Effect.Effect<Produced> {
     if (this.pubsub.strategy instanceof PubSub.DroppingStrategy) return Effect.succeed("Full")
-    const published = Effect.map(
+    return this.offering.wait(Effect.map(
       PubSub.publish(this.pubsub, value),
-      (taken): Produced => taken ? this.accepted(value) : this.isOver() ? "Closed" : "Full"
-    )
-    return Effect.raceFirst(published, Effect.as(this.gate.wait(() => this.closed), "Closed" as const))
+      (taken) => taken ? this.accepted(value) : this.isOver() ? "Closed" : "Full"
+    ))
+  }
+  override close(): void {
+    this.offering.close()
+    super.close()
   }
   override readonly subscribe: Effect.Effect<Cursor<A>, never, Scope.Scope> = Effect.suspend(() =>
     Effect.map(PubSub.subscribe(this.pubsub), (subscription) => new PubSubCursor(this, subscription))
@@ -64,6 +69,8 @@ class PubSubCursor<A> extends GatedCursor<A> {
   /** What arrived while a fiber waited that has not come for it: a PubSub cannot be waited on without taking. */
   private readonly arrived: Array<A> = []
   private endTold = false
+  /** How many fibers wait. */
+  private waiting = 0
 
   constructor(store: FromPubSub<A>, subscription: PubSub.Subscription<A>) {
     super(store)
@@ -75,12 +82,19 @@ class PubSubCursor<A> extends GatedCursor<A> {
           this.endTold = true
         }
         this.arrived.push(value)
+        // Whoever waited for it may be interrupted on the way here: the others look as well.
+        if (this.waiting > 1) store.gate.signalAll()
       }),
       // No yield between the take and the array, so that an interrupt cannot come in between.
       Effect.provideService(PreventSchedulerYield, true),
       Effect.exit
     )
-    this.wait = Effect.raceFirst(arrival, this.wait).pipe(Effect.asVoid)
+    const arrivalOrClose = Effect.raceFirst(arrival, this.wait)
+    this.wait = Effect.acquireUseRelease(
+      Effect.sync(() => this.waiting++),
+      () => Effect.asVoid(arrivalOrClose),
+      () => Effect.sync(() => this.waiting--)
+    )
   }
   take(): Polled<A> {
     if (this.arrived.length > 0) return this.arrived.shift()!

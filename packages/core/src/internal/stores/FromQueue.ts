@@ -2,12 +2,14 @@
 import { Effect, Exit, Option, Queue, type Scheduler } from "effect"
 import type { Produced } from "../../Producer.ts"
 import { type Cursor, Empty, Ended, type Polled } from "../cursor.ts"
+import { Offering } from "../offering.ts"
 import { GatedCursor, GatedStore } from "../store.ts"
 
 export class FromQueue<A> extends GatedStore<A> {
   readonly kind = "Queue"
   readonly queue: Queue.Queue<A, any>
   private last: Option.Option<A> = Option.none()
+  private readonly offering = new Offering()
   override get keepsSpans(): boolean {
     return false
   }
@@ -29,11 +31,13 @@ export class FromQueue<A> extends GatedStore<A> {
   }
   override offer(value: A): Effect.Effect<Produced> {
     if (this.queue.strategy !== "suspend") return Effect.succeed("Full")
-    const offered = Effect.map(
-      Queue.offer(this.queue, value),
-      (taken): Produced => taken ? this.accepted(value) : "Closed"
+    return this.offering.wait(
+      Effect.map(Queue.offer(this.queue, value), (taken) => taken ? this.accepted(value) : "Closed")
     )
-    return Effect.raceFirst(offered, Effect.as(this.gate.wait(() => this.closed), "Closed" as const))
+  }
+  override close(): void {
+    this.offering.close()
+    super.close()
   }
   open(): Cursor<A> {
     return new QueueCursor(this)

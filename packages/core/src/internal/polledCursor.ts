@@ -1,0 +1,42 @@
+/** The driver hook over a user's own `poll`: see `Buffer.makeReader`. */
+import { Cause, type Effect, Exit } from "effect"
+import type { RecvError } from "../Reader.ts"
+import { type Cursor, Empty, Ended, Overrun, type Polled } from "./cursor.ts"
+
+interface Options<A> {
+  readonly poll: () => Exit.Exit<A, RecvError> | undefined
+  readonly wait: Effect.Effect<void>
+  readonly pending: () => number
+}
+
+export class PolledCursor<A> implements Cursor<A> {
+  readonly wait: Effect.Effect<void>
+  readonly span = undefined
+  missed = 0
+  received = 0
+  lagged = 0
+  conflated = 0
+  private readonly options: Options<A>
+
+  constructor(options: Options<A>) {
+    this.options = options
+    this.wait = options.wait
+  }
+  poll(): Polled<A> {
+    const polled = this.options.poll()
+    if (polled === undefined) return Empty
+    if (Exit.isSuccess(polled)) {
+      this.received++
+      return polled.value
+    }
+    const error = Cause.squash(polled.cause) as RecvError
+    if (error._tag !== "Lagged") return Ended
+    this.missed = error.missed
+    this.lagged += error.missed
+    return Overrun
+  }
+  pending(): number {
+    return this.options.pending()
+  }
+  close(): void {}
+}
