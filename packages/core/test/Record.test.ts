@@ -99,6 +99,40 @@ describe("claims", () => {
     })).pipe(Effect.provide(Ring.layer)))
 })
 
+describe("a buffer that was written against the interface alone", () => {
+  it.effect("answers each verb itself", () =>
+    Effect.gen(function*() {
+      const called: Array<string> = []
+      const backing: Buffer.BackingOf<number> = {
+        make: (info) =>
+          Effect.map(Buffer.mailbox.make(info), (inner) => ({
+            ...inner,
+            kind: "Foreign",
+            close: inner.close,
+            produce: (value) => Effect.andThen(Effect.sync(() => called.push("produce")), inner.produce(value)),
+            tryProduce: (value) =>
+              Effect.andThen(Effect.sync(() => called.push("tryProduce")), inner.tryProduce(value)),
+            produceAsync: (value) =>
+              Effect.andThen(Effect.sync(() => called.push("produceAsync")), inner.produceAsync(value)),
+            produceUnsafe: (value) => {
+              called.push("produceUnsafe")
+              return inner.produceUnsafe(value)
+            }
+          }))
+      }
+      yield* Effect.scoped(Effect.gen(function*() {
+        const record = yield* Ring
+        const producer = yield* record.producer("p")
+        yield* producer.produce(1)
+        yield* producer.tryProduce(2)
+        yield* producer.produceAsync(3)
+        producer.produceUnsafe(4)
+        assert.deepStrictEqual(yield* record.latest, Option.some(4))
+      })).pipe(Effect.provide(Ring.layerBuffer(backing)))
+      assert.deepStrictEqual(called, ["produce", "tryProduce", "produceAsync", "produceUnsafe"])
+    }))
+})
+
 describe("validate", () => {
   it.effect("a value that does not fit dies at the producer, and nothing enters", () =>
     Effect.scoped(Effect.gen(function*() {

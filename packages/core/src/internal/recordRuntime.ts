@@ -141,6 +141,9 @@ class ForeignVerbs<in out A> extends Verbs<A> {
   protected push(value: A): Produced {
     return this.buffer.produceUnsafe(value)
   }
+  override decideTryProduce<B extends A>(value: B): Effect.Effect<void, TryProduceError<B>> {
+    return this.buffer.tryProduce(value)
+  }
   decideProduce(value: A): Effect.Effect<void> {
     return this.buffer.produce(value)
   }
