@@ -412,20 +412,24 @@ describe("shutdown", () => {
           () => Effect.sync(() => events.push("sink closed"))
         )
       )
-      const hop = (name: string, from: typeof A, to: typeof B) =>
-        Consumer.layer(from as any, {
+      const hop = <S1, K1 extends string, S2, K2 extends string>(
+        name: string,
+        from: Record.RecordClass<S1, K1, number>,
+        to: Record.RecordClass<S2, K2, number>
+      ) =>
+        Consumer.layer(from, {
           name,
-          emits: { to: to as any },
-          handle: (value: number, emit) =>
+          emits: { to },
+          handle: (value, emit) =>
             Effect.gen(function*() {
               yield* gate.await
               yield* (yield* Sink).write(`${name} ${value}`)
               yield* emit.to.produceAsync(value)
-            }).pipe(Effect.orDie)
-        }) as Layer.Layer<never, never, any>
+            })
+        })
       const components = Layer.mergeAll(
-        hop("a→b", A, B as any),
-        hop("b→c", B as any, C as any),
+        hop("a→b", A, B),
+        hop("b→c", B, C),
         Consumer.layer(C, {
           name: "end",
           handle: (value) => Effect.flatMap(Sink, ({ write }) => write(`end ${value}`))
