@@ -289,6 +289,29 @@ describe("as Stream and Sink", () => {
       assert.strictEqual(refused._tag, "BufferClosed")
     }).pipe(Effect.provide(Ring.layer)))
 
+  it.effect("a stream that ended early holds nobody back", () =>
+    Effect.gen(function*() {
+      class Work extends Record.Service<Work>()("test/Work", {
+        schema: Schema.Int,
+        buffer: { kind: "Bounded", capacity: 2 }
+      }) {}
+      yield* Effect.scoped(Effect.gen(function*() {
+        const record = yield* Work
+        const other = yield* record.subscribe
+        const first = yield* Effect.forkChild(Stream.runCollect(Stream.take(Record.stream(Work), 1)), {
+          startImmediately: true
+        })
+        yield* settle
+        const producer = yield* record.producer("p")
+        for (let value = 0; value < 20; value++) {
+          yield* producer.produceAsync(value)
+          assert.strictEqual(yield* other.recv, value)
+          yield* settle
+        }
+        assert.deepStrictEqual(yield* Fiber.join(first), [0])
+      })).pipe(Effect.provide(Work.layer))
+    }))
+
   it.effect("a stream skips what it missed, or fails with it", () =>
     Effect.gen(function*() {
       const record = yield* Ring
