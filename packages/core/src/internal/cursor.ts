@@ -22,6 +22,11 @@ export interface Cursor<out A> {
   readonly span: Tracer.AnySpan | undefined
   /** Returns when `poll` may answer something else than `Empty`; spurious returns are allowed. Interruptible. */
   readonly wait: Effect.Effect<void>
+  /**
+   * Waits as `wait` does, but calls `pump` at each wake-up without the fiber, until it answers with an effect for it. Only
+   * where readers do not compete: one that looks again before its fiber has had a turn would take every value.
+   */
+  readonly pump?: <E, R>(pump: () => Effect.Effect<void, E, R> | undefined) => Effect.Effect<void, E, R>
   /** Values ready for this reader. */
   pending(): number
   /** Gives up the place; those that wait on it are woken and see `Ended`. */

@@ -13,6 +13,8 @@ export class Gate {
   private readonly dispatcher: Scheduler.SchedulerDispatcher
   private readonly more: () => boolean
   private readonly waiting = new Set<() => void>()
+  /** What the pumps that wait for the next signal have registered on. */
+  private burst: PromiseWithResolvers<void> | undefined
   private signals = 0
   private everyone = false
 
@@ -28,8 +30,9 @@ export class Gate {
   signal(): void {
     if (!this.idle) return
     this.idle = false
-    if ((++this.signals & 255) === 0) this.dispatcher.scheduleTask(this.release, 0)
-    else microtask(this.release)
+    if ((++this.signals & 255) === 0) return this.dispatcher.scheduleTask(this.releaseAll, 0)
+    if (this.waiting.size > 0) microtask(this.release)
+    this.runPumps()
   }
   /** Wakes all that wait, whether or not there is something for them: they look, and may wait again. */
   signalAll(): void {
@@ -46,6 +49,44 @@ export class Gate {
       return Effect.sync(() => this.waiting.delete(wake))
     })
   }
+  /**
+   * As `wait`, for a reader that does not need its fiber: `pump` is called at each signal, until it answers with an effect
+   * for the fiber to go on with. It is called in the async context that the fiber waits in, which registering on a native
+   * promise keeps.
+   */
+  pump<E, R>(ready: () => boolean, pump: () => Effect.Effect<void, E, R> | undefined): Effect.Effect<void, E, R> {
+    return Effect.callback<void, E, R>((resume) => {
+      if (ready()) return resume(Effect.void)
+      let live = true
+      const park = (): void => {
+        this.burst ??= Promise.withResolvers<void>()
+        this.burst.promise.then(wake)
+        this.idle = true
+      }
+      const wake = (): void => {
+        if (!live) return
+        // Before the pump, so that what its handler pushes signals those that wait already.
+        park()
+        const effect = pump()
+        if (effect === undefined) return
+        live = false
+        resume(effect)
+      }
+      park()
+      return Effect.sync(() => {
+        live = false
+      })
+    })
+  }
+  private runPumps(): void {
+    const { burst } = this
+    this.burst = undefined
+    burst?.resolve()
+  }
+  private readonly releaseAll = (): void => {
+    this.runPumps()
+    this.release()
+  }
   private readonly release = (): void => {
     const everyone = this.everyone
     this.everyone = false
@@ -54,6 +95,6 @@ export class Gate {
       this.waiting.delete(wake)
       wake()
     }
-    this.idle = this.waiting.size > 0
+    this.idle = this.waiting.size > 0 || this.burst !== undefined
   }
 }

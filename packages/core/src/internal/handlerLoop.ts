@@ -1,7 +1,8 @@
 /**
  * Feeds a handler from a cursor. While the handler answers with nothing to run (`undefined`, or `Effect.void` itself)
  * the loop goes on inline; the fiber runs only the effects that need it. After 2,048 values it yields, so that a reader
- * that never runs dry starves nobody. The instance is itself the argument of `Effect.whileLoop`.
+ * that never runs dry starves nobody. A plain handler is run in the wake-up itself, without resuming the fiber. The
+ * instance is itself the argument of `Effect.whileLoop`.
  */
 import { Effect, type Tracer } from "effect"
 import type { Handling, Intercept } from "../Component.ts"
@@ -19,16 +20,25 @@ export class HandlerLoop {
   private readonly handler: (valueOrBatch: unknown) => Handled
   /** 0: one value at a time. */
   private readonly batchMax: number
+  private readonly parked: Effect.Effect<void, unknown, any>
   private intercept: Intercept | undefined
   private ended = false
   private left = budget
 
-  constructor(slot: Slot, input: Input, handler: (valueOrBatch: unknown) => Handled, batchMax: number) {
+  /** `plain`: the handler is a plain function, and need not run in the fiber. */
+  constructor(
+    slot: Slot,
+    input: Input,
+    handler: (valueOrBatch: unknown) => Handled,
+    batchMax: number,
+    plain = false
+  ) {
     this.slot = slot
     this.input = input
     this.cursor = input.cursor
     this.handler = handler
     this.batchMax = batchMax
+    this.parked = plain && this.cursor.pump !== undefined ? this.cursor.pump(this.pump) : this.cursor.wait
   }
   /** Until the record has ended, or the handler fails. */
   run(intercept: Intercept | undefined): Effect.Effect<void, unknown, any> {
@@ -45,7 +55,7 @@ export class HandlerLoop {
       if (polled === Empty) {
         this.left = budget
         this.slot.idle()
-        return this.cursor.wait
+        return this.parked
       }
       if (polled === Ended) {
         this.ended = true
@@ -58,6 +68,15 @@ export class HandlerLoop {
     }
     this.left = budget
     return Effect.yieldNow
+  }
+  /** `body` without the fiber: nothing once it has caught up, else what the fiber goes on with. */
+  private readonly pump = (): Effect.Effect<void, unknown, any> | undefined => {
+    try {
+      const effect = this.body()
+      return effect === this.parked ? undefined : effect
+    } catch (error) {
+      return Effect.die(error)
+    }
   }
   /** After each effect of `body`: what the handler held, if it was the handler's, is handled. */
   step(): void {

@@ -73,9 +73,9 @@ export abstract class GatedStore<A> implements Store<A> {
   }
 }
 
-/** A reader's place in a gated store. */
+/** A reader's place in a gated store whose readers compete, or that is waited on in a way of its own. */
 export abstract class GatedCursor<A> implements Cursor<A> {
-  private readonly owner: { readonly gate: Gate; readonly closed: boolean }
+  protected readonly owner: { readonly gate: Gate; readonly closed: boolean }
   wait: Effect.Effect<void>
   detached = false
   missed = 0
@@ -86,7 +86,10 @@ export abstract class GatedCursor<A> implements Cursor<A> {
 
   constructor(owner: { readonly gate: Gate; readonly closed: boolean }) {
     this.owner = owner
-    this.wait = owner.gate.wait(() => this.detached || owner.closed || this.available() > 0)
+    this.wait = owner.gate.wait(() => this.isReady())
+  }
+  protected isReady(): boolean {
+    return this.detached || this.owner.closed || this.available() > 0
   }
   /** Takes the next value there is; `Overrun` sets `missed`. */
   abstract take(): Polled<A>
@@ -113,4 +116,10 @@ export abstract class GatedCursor<A> implements Cursor<A> {
     this.detached = true
     this.owner.gate.signalAll()
   }
+}
+
+/** A reader's place in a gated store whose readers each see every value. */
+export abstract class PumpedCursor<A> extends GatedCursor<A> {
+  readonly pump = <E, R>(pump: () => Effect.Effect<void, E, R> | undefined): Effect.Effect<void, E, R> =>
+    this.owner.gate.pump(() => this.isReady(), pump)
 }

@@ -8,7 +8,7 @@ import { Backlog, type BacklogPosition } from "../backlog.ts"
 import { Contention } from "../contention.ts"
 import type { Cursor, Empty } from "../cursor.ts"
 import { microtask } from "../microtask.ts"
-import { GatedCursor, GatedStore } from "../store.ts"
+import { GatedStore, PumpedCursor } from "../store.ts"
 
 interface Waiter<A> {
   readonly value: A
@@ -98,7 +98,7 @@ export class Bounded<A> extends GatedStore<A> {
   }
 }
 
-class BoundedCursor<A> extends GatedCursor<A> {
+class BoundedCursor<A> extends PumpedCursor<A> {
   private readonly store: Bounded<A>
   private readonly position: BacklogPosition<A>
 

@@ -2,7 +2,7 @@
 import { Option } from "effect"
 import type { Produced } from "../../Producer.ts"
 import { type Cursor, Empty } from "../cursor.ts"
-import { GatedCursor, GatedStore } from "../store.ts"
+import { GatedStore, PumpedCursor } from "../store.ts"
 
 export class SingleLatest<A> extends GatedStore<A> {
   readonly kind = "SingleLatest"
@@ -31,7 +31,7 @@ export class SingleLatest<A> extends GatedStore<A> {
   }
 }
 
-class LatestCursor<A> extends GatedCursor<A> {
+class LatestCursor<A> extends PumpedCursor<A> {
   private readonly store: SingleLatest<A>
   /** How many values had been produced when this reader last took one. */
   private seen: number

@@ -3,7 +3,7 @@ import { Option, type Scheduler } from "effect"
 import type { Produced } from "../../Producer.ts"
 import { type Cursor, Overrun, type Polled } from "../cursor.ts"
 import { Ring, RingPosition } from "../ring.ts"
-import { GatedCursor, GatedStore } from "../store.ts"
+import { GatedStore, PumpedCursor } from "../store.ts"
 
 export class SpmcRing<A> extends GatedStore<A> {
   readonly kind = "SpmcRing"
@@ -33,7 +33,7 @@ export class SpmcRing<A> extends GatedStore<A> {
   }
 }
 
-class RingCursor<A> extends GatedCursor<A> {
+class RingCursor<A> extends PumpedCursor<A> {
   private readonly position: RingPosition<A>
 
   constructor(store: SpmcRing<A>) {
