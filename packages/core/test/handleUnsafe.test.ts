@@ -102,7 +102,7 @@ describe("a plain handler", () => {
         Effect.sync(() => turns.push(handled))
       )))
       for (const value of range(1, 5_000)) assert.strictEqual(producer.produceUnsafe(value), "Accepted")
-      while (handled < 5_000) yield* Effect.yieldNow
+      yield* Effect.repeat(Effect.yieldNow, { until: () => handled === 5_000 })
       yield* Fiber.interrupt(watcher)
       assert.isAbove(turns.filter((count) => count > 0 && count < 5_000).length, 0)
     })).pipe(Effect.provide(Tight.layer)))
