@@ -1,7 +1,7 @@
 /** What a long life costs: nothing that grows. */
 import { assert, describe, it } from "@effect/vitest"
 import { Consumer, Record, Source, Topology } from "@sluice/core"
-import { Effect, Exit, Layer, Option, Schema, Scope, Stream } from "effect"
+import { Effect, Exit, Layer, Metric, Option, Schema, Scope, Stream } from "effect"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 
@@ -54,16 +54,25 @@ describe("the heap", () => {
           ),
           silent
         ).pipe(Layer.provide(Tight.layer))
+        let fibers = 0
+        const counting = {
+          recordFiberStart: () => void fibers++,
+          recordFiberEnd: () => void fibers--
+        }
         const once = Effect.gen(function*() {
           const scope = yield* Scope.make()
           yield* Layer.buildWithScope(App, scope)
           yield* Effect.yieldNow
+          assert.isAbove(fibers, 2, "the components run")
           yield* Scope.close(scope, Exit.void)
         })
-        yield* Effect.repeat(once, { times: 100 })
+        const times = (count: number) =>
+          Effect.provideService(Effect.repeat(once, { times: count }), Metric.FiberRuntimeMetrics, counting)
+        yield* times(100)
         const before = heap()
-        yield* Effect.repeat(once, { times: 1000 })
+        yield* times(1000)
         assert.isBelow(heap() - before, 2 * mebibyte)
+        assert.strictEqual(fibers, 0)
       }),
     60_000
   )
