@@ -65,7 +65,7 @@ export const layer: {
       const { handle, handleBatch, handleUnsafe } = options
       const loop = handleBatch !== undefined
         ? new HandlerLoop(slot, input, (values) => handleBatch(values as any, emit), batchMax)
-        : new HandlerLoop(slot, input, handleUnsafe ?? ((value) => handle!(value, emit)), 0, handleUnsafe !== undefined)
+        : new HandlerLoop(slot, input, handleUnsafe ?? ((value) => handle!(value, emit)), 0)
       return Effect.flatMap(Interceptor, (intercept) => loop.run(intercept))
     }
   })

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Consumer, Record, Topology } from "@sluice/core"
 import { Effect, Exit, Fiber, Layer, Schedule, Schema, Scope } from "effect"
 import { AsyncLocalStorage } from "node:async_hooks"
-import { Gate } from "../src/internal/gate.ts"
+import { Gate, Pump } from "../src/internal/gate.ts"
 import { settle } from "./support.ts"
 
 class Ring extends Record.Service<Ring>()("u/Ring", { schema: Schema.Int }) {}
@@ -138,13 +138,13 @@ describe("a plain handler", () => {
       let woken = 0
       const waiting = yield* Effect.forkChild(gate.wait(() => false), { startImmediately: true })
       gate.signal()
-      const pumping = yield* Effect.forkChild(
-        gate.pump<never, never>(() => false, () => {
+      const pump = new class extends Pump {
+        pump() {
           woken++
           return undefined
-        }),
-        { startImmediately: true }
-      )
+        }
+      }()
+      const pumping = yield* Effect.forkChild(gate.pump(() => false, pump), { startImmediately: true })
       yield* Fiber.join(waiting)
       yield* settle
       gate.signal()

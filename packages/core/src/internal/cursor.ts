@@ -3,6 +3,7 @@
  * plain calls and touches the fiber only to wait. A buffer without it is read through `Reader` alone.
  */
 import type { Effect, Tracer } from "effect"
+import type { Pump } from "./gate.ts"
 
 /** Nothing to read now. */
 export const Empty = Symbol("@sluice/core/Empty")
@@ -26,7 +27,7 @@ export interface Cursor<out A> {
    * Waits as `wait` does, but calls `pump` at each wake-up without the fiber, until it answers with an effect for it. Only
    * where readers do not compete: one that looks again before its fiber has had a turn would take every value.
    */
-  readonly pump?: <E, R>(pump: () => Effect.Effect<void, E, R> | undefined) => Effect.Effect<void, E, R>
+  readonly pump?: (pump: Pump) => Effect.Effect<void>
   /** Values ready for this reader. */
   pending(): number
   /** Gives up the place; those that wait on it are woken and see `Ended`. */

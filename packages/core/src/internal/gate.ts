@@ -4,15 +4,33 @@
  * run, and every 256th goes through the scheduler's dispatcher, so that the event loop turns even where two fibers do
  * nothing but wake each other.
  */
-import { Effect, type Scheduler } from "effect"
+import { Effect, type Fiber, type Scheduler } from "effect"
 import { microtask } from "./microtask.ts"
+import { Parked, parking } from "./step.ts"
+
+/** A reader that is called at each wake-up and needs its fiber for some of what it does only. */
+export abstract class Pump extends Parked {
+  /** Whether its fiber is suspended, and `pump` may be called. */
+  parked = false
+  /** Whether the next signal will call it. */
+  listening = false
+  /** Answers with an effect for the fiber to go on with, or with nothing and waits on. */
+  abstract pump(): Effect.Effect<void, unknown, any> | undefined
+  override suspend(fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<never> {
+    this.parked = true
+    return super.suspend(fiber)
+  }
+  protected override left(): void {
+    this.parked = false
+  }
+}
 
 export class Gate {
   /** Someone waits and has not been told. */
   idle = false
   private readonly dispatcher: Scheduler.SchedulerDispatcher
   private readonly more: () => boolean
-  private readonly waiting = new Set<() => void>()
+  private readonly waiting = new Set<Waiting>()
   /** What the pumps that wait for the next signal have registered on. */
   private burst: PromiseWithResolvers<void> | undefined
   private signals = 0
@@ -41,41 +59,38 @@ export class Gate {
   }
   /** Waits for a signal, unless `ready` already holds when the fiber comes to wait. */
   wait(ready: () => boolean): Effect.Effect<void> {
-    return Effect.callback<void>((resume) => {
-      if (ready()) return resume(Effect.void)
-      const wake = () => resume(Effect.void)
-      this.waiting.add(wake)
+    return parking((fiber) => {
+      if (ready()) return Effect.void
+      const waiting = new Waiting(this.waiting)
       this.idle = true
-      return Effect.sync(() => this.waiting.delete(wake))
+      return waiting.suspend(fiber)
     })
   }
   /**
-   * As `wait`, for a reader that does not need its fiber: `pump` is called at each signal, until it answers with an effect
-   * for the fiber to go on with. It is called in the async context that the fiber waits in, which registering on a native
-   * promise keeps.
+   * As `wait`, for a reader that need not resume its fiber: `pump` is called at each signal, until it answers with an
+   * effect for the fiber. It is called in the async context that the fiber waits in, which registering on a native promise
+   * keeps.
    */
-  pump<E, R>(ready: () => boolean, pump: () => Effect.Effect<void, E, R> | undefined): Effect.Effect<void, E, R> {
-    return Effect.callback<void, E, R>((resume) => {
-      if (ready()) return resume(Effect.void)
-      let live = true
-      const park = (): void => {
-        this.burst ??= Promise.withResolvers<void>()
-        this.burst.promise.then(wake)
-        this.idle = true
-      }
-      const wake = (): void => {
-        if (!live) return
-        // Before the pump, so that what its handler pushes signals those that wait already.
-        park()
-        const effect = pump()
-        if (effect === undefined) return
-        live = false
-        resume(effect)
-      }
-      park()
-      return Effect.sync(() => {
-        live = false
-      })
+  pump(ready: () => boolean, pump: Pump): Effect.Effect<void> {
+    const listen = (): void => {
+      pump.listening = true
+      this.burst ??= Promise.withResolvers<void>()
+      this.burst.promise.then(wake)
+      this.idle = true
+    }
+    const wake = (): void => {
+      pump.listening = false
+      if (!pump.parked) return
+      // Before the pump, so that what its handler pushes signals those that wait already.
+      listen()
+      const effect = pump.pump()
+      if (effect !== undefined) pump.resume(effect)
+    }
+    return parking((fiber) => {
+      if (ready()) return Effect.void
+      if (pump.listening) this.idle = true
+      else listen()
+      return pump.suspend(fiber)
     })
   }
   private runPumps(): void {
@@ -90,11 +105,23 @@ export class Gate {
   private readonly release = (): void => {
     const everyone = this.everyone
     this.everyone = false
-    for (const wake of Array.from(this.waiting)) {
+    for (const waiting of Array.from(this.waiting)) {
       if (!everyone && !this.more()) break
-      this.waiting.delete(wake)
-      wake()
+      waiting.resume(Effect.void)
     }
     this.idle = this.waiting.size > 0 || this.burst !== undefined
+  }
+}
+
+/** A fiber that waits, among the others. */
+class Waiting extends Parked {
+  private readonly all: Set<Waiting>
+  constructor(all: Set<Waiting>) {
+    super()
+    this.all = all
+    all.add(this)
+  }
+  protected override left(): void {
+    this.all.delete(this)
   }
 }

@@ -1,79 +1,88 @@
 /**
- * Feeds a handler from a cursor. While the handler answers with nothing to run (`undefined`, or `Effect.void` itself)
- * the loop goes on inline; the fiber runs only the effects that need it. After 2,048 values it yields, so that a reader
- * that never runs dry starves nobody. A plain handler is run in the wake-up itself, without resuming the fiber. The
- * instance is itself the argument of `Effect.whileLoop`.
+ * Feeds a handler from a cursor. While the handler answers with nothing to run (`undefined`, `Effect.void` itself, or an
+ * effect of one of our producers, which is decided on the spot) the loop goes on inline; the fiber runs only the effects
+ * that need it. The loop goes on in the wake-up itself, and resumes its fiber with the first effect that needs one. After
+ * 2,048 values it yields, so that a reader that never runs dry starves nobody. The instance is itself the argument of
+ * `Effect.whileLoop`.
  */
-import { Effect, type Tracer } from "effect"
+import { Effect, type Fiber, type Tracer } from "effect"
 import type { Handling, Intercept } from "../Component.ts"
 import type { Input, Slot } from "./component.ts"
 import { type Cursor, Empty, Ended, Overrun } from "./cursor.ts"
+import { Pump } from "./gate.ts"
+import { settled } from "./step.ts"
 
 const budget = 2048
 
 type Handled = Effect.Effect<void, unknown, any> | undefined
 
-export class HandlerLoop {
+export class HandlerLoop extends Pump {
   private readonly slot: Slot
   private readonly input: Input
   private readonly cursor: Cursor<unknown>
   private readonly handler: (valueOrBatch: unknown) => Handled
   /** 0: one value at a time. */
   private readonly batchMax: number
-  private readonly parked: Effect.Effect<void, unknown, any>
+  private readonly wait: Effect.Effect<void>
   private intercept: Intercept | undefined
+  private owner!: Fiber.Fiber<unknown, unknown>
   private ended = false
-  private left = budget
+  private inlineLeft = budget
 
-  /** `plain`: the handler is a plain function, and need not run in the fiber. */
   constructor(
     slot: Slot,
     input: Input,
     handler: (valueOrBatch: unknown) => Handled,
-    batchMax: number,
-    plain = false
+    batchMax: number
   ) {
+    super()
     this.slot = slot
     this.input = input
     this.cursor = input.cursor
     this.handler = handler
     this.batchMax = batchMax
-    this.parked = plain && this.cursor.pump !== undefined ? this.cursor.pump(this.pump) : this.cursor.wait
+    this.wait = this.cursor.pump === undefined ? this.cursor.wait : this.cursor.pump(this)
   }
   /** Until the record has ended, or the handler fails. */
   run(intercept: Intercept | undefined): Effect.Effect<void, unknown, any> {
-    this.intercept = intercept
-    return Effect.whileLoop(this)
+    return Effect.withFiber((fiber) => {
+      this.owner = fiber
+      this.intercept = intercept
+      return Effect.whileLoop(this)
+    })
   }
 
   while(): boolean {
     return !this.ended
   }
   body(): Effect.Effect<void, unknown, any> {
-    while (this.left-- > 0) {
+    const woken = this.parked
+    while (this.inlineLeft-- > 0) {
       const polled = this.cursor.poll()
       if (polled === Empty) {
-        this.left = budget
+        this.inlineLeft = budget
         this.slot.idle()
-        return this.parked
+        return this.wait
       }
       if (polled === Ended) {
         this.ended = true
         return Effect.void
       }
       if (polled === Overrun) return this.input.lagged()
-      const effect = this.batchMax === 0 ? this.one(polled) : this.batch(polled)
-      if (effect !== undefined && effect !== Effect.void) return effect
+      const effect = settled(this.batchMax === 0 ? this.one(polled) : this.batch(polled), this.owner)
+      if (effect !== undefined) return effect
+      // What it did interrupted the fiber that it would go on in.
+      if (woken && !this.parked) return this.wait
       this.slot.end()
     }
-    this.left = budget
+    this.inlineLeft = budget
     return Effect.yieldNow
   }
   /** `body` without the fiber: nothing once it has caught up, else what the fiber goes on with. */
-  private readonly pump = (): Effect.Effect<void, unknown, any> | undefined => {
+  pump(): Effect.Effect<void, unknown, any> | undefined {
     try {
       const effect = this.body()
-      return effect === this.parked ? undefined : effect
+      return effect === this.wait ? undefined : effect
     } catch (error) {
       return Effect.die(error)
     }

@@ -1,25 +1,41 @@
 /**
- * An Effect that decides and hands over in one evaluation step of its fiber.
+ * What we take from the way in which Effect's fibers run, beyond its public API: all of it is in this file.
+ *
+ * `step` is an Effect that decides and hands over in one evaluation step of its fiber.
  *
  * An Exit that `Effect.suspend` or `Effect.callback` answers with is evaluated in a later step, and before that the
  * fiber may yield and be interrupted: a value already taken would be lost, even in an uninterruptible region. Here an
  * Exit reaches the continuation before the fiber can yield. Effect's Queue does the same for its takes.
+ *
+ * `parking` suspends its fiber. `Effect.callback` does that too, but pushes a finalizer and four closures for each wait:
+ * measured, half of a hop between two fibers. Here a fiber tells once that it has left, resumed or interrupted.
  */
-import { type Effect, Effectable, Exit, type Fiber } from "effect"
+import { Effect, Effectable, Exit, type Fiber } from "effect"
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 const evaluate = "~effect/Effect/evaluate"
 const exitTypeId = "~effect/Exit"
-if (!(evaluate in Exit.void && exitTypeId in Exit.void)) {
+const Yield = Symbol.for("effect/Effect/Yield")
+
+const fiberMethods = Object.getPrototypeOf(Effect.runFork(Effect.void))
+if (
+  !(evaluate in Exit.void && exitTypeId in Exit.void && "yieldWith" in fiberMethods && "evaluate" in fiberMethods)
+) {
   throw new Error(
-    "@sluice/core needs a version of effect whose Exit is evaluated by \"~effect/Effect/evaluate\" (4.1): this one would "
-      + "lose values on interruption. Install the version of effect that @sluice/core names as its peer dependency"
+    "@sluice/core runs on the fibers of effect 4.1, and this version's are other: it would lose values on interruption. "
+      + "Install the version of effect that @sluice/core names as its peer dependency"
   )
 }
 
 interface Step extends Effect.Effect<any, any, any> {
-  readonly decide: (fiber: Fiber.Fiber<unknown, unknown>) => Effect.Effect<any, any, any>
+  readonly decide: (fiber: AnyFiber) => Effect.Effect<any, any, any>
 }
-const Proto = Effectable.Prototype<Step>({
+type Constructor = new(decide: unknown) => Effect.Effect<any, any, any>
+const StepImpl = function(this: any, decide: unknown) {
+  this.decide = decide
+} as unknown as Constructor
+StepImpl.prototype = Effectable.Prototype<Step>({
   label: "Sluice.step",
   evaluate(fiber) {
     const decided = this.decide(fiber)
@@ -27,12 +43,56 @@ const Proto = Effectable.Prototype<Step>({
     return exitTypeId in decided ? (decided as any)[evaluate](fiber) : decided
   }
 })
-const StepImpl = function(this: any, decide: unknown) {
-  this.decide = decide
-} as unknown as new(decide: unknown) => Effect.Effect<any, any, any>
-StepImpl.prototype = Proto
 
 /** `decide` answers with an Exit, handed over in this step, or with an Effect to go on with. */
 export const step = <A, E = never, R = never>(
-  decide: (fiber: Fiber.Fiber<unknown, unknown>) => Effect.Effect<A, E, R>
+  decide: (fiber: AnyFiber) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> => new StepImpl(decide)
+
+/**
+ * What is left of `effect` for `fiber` to run, with `undefined` for nothing: a step is decided here and now, so that the
+ * effects of our producers cost their caller no evaluation.
+ */
+export const settled = <E, R>(
+  effect: Effect.Effect<void, E, R> | undefined,
+  fiber: AnyFiber
+): Effect.Effect<void, E, R> | undefined => {
+  if (effect === undefined || effect === Effect.void) return undefined
+  if (!(effect instanceof StepImpl)) return effect
+  const decided = (effect as Step).decide(fiber)
+  return exitTypeId in decided && (decided as Exit.Exit<void, E>)._tag === "Success" ? undefined : decided
+}
+
+/** A fiber that is suspended. It leaves by `resume` or by interruption, and tells so once. */
+export class Parked {
+  private fiber: any
+  /** Only inside `parking`, as its answer. */
+  suspend(fiber: AnyFiber): Effect.Effect<never> {
+    this.fiber = fiber
+    // A method's argument rather than a property: V8 would put the closure among the long-lived.
+    this.fiber.yieldWith(() => {
+      this.fiber = undefined
+      this.left()
+    })
+    return Yield as any
+  }
+  /** Goes on with `effect`, here and now; nothing where it has left. */
+  resume(effect: Effect.Effect<any, any, any>): void {
+    this.fiber?.evaluate(effect)
+  }
+  protected left(): void {}
+}
+
+const ParkingImpl = function(this: any, decide: unknown) {
+  this.decide = decide
+} as unknown as Constructor
+ParkingImpl.prototype = Effectable.Prototype<Step>({
+  label: "Sluice.parking",
+  evaluate(fiber) {
+    return this.decide(fiber)
+  }
+})
+/** `decide` answers with an Effect to go on with, or suspends its fiber: `parked.suspend(fiber)`. */
+export const parking = <A, E = never, R = never>(
+  decide: (fiber: AnyFiber) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> => new ParkingImpl(decide)

@@ -6,7 +6,7 @@ import { Effect, type Option, type Scheduler, type Scope, type Tracer } from "ef
 import type { Produced } from "../Producer.ts"
 import type { Contention } from "./contention.ts"
 import { type Cursor, Empty, Ended, Overrun, type Polled } from "./cursor.ts"
-import { Gate } from "./gate.ts"
+import { Gate, type Pump } from "./gate.ts"
 import { Traced } from "./traced.ts"
 
 export interface Store<in out A> {
@@ -120,6 +120,5 @@ export abstract class GatedCursor<A> implements Cursor<A> {
 
 /** A reader's place in a gated store whose readers each see every value. */
 export abstract class PumpedCursor<A> extends GatedCursor<A> {
-  readonly pump = <E, R>(pump: () => Effect.Effect<void, E, R> | undefined): Effect.Effect<void, E, R> =>
-    this.owner.gate.pump(() => this.isReady(), pump)
+  readonly pump = (pump: Pump): Effect.Effect<void> => this.owner.gate.pump(() => this.isReady(), pump)
 }

@@ -8,12 +8,9 @@ import { Backlog, type BacklogPosition } from "../backlog.ts"
 import { Contention } from "../contention.ts"
 import type { Cursor, Empty } from "../cursor.ts"
 import { microtask } from "../microtask.ts"
+import { Parked, parking } from "../step.ts"
 import { GatedStore, PumpedCursor } from "../store.ts"
 
-interface Waiter<A> {
-  readonly value: A
-  readonly resume: (effect: Effect.Effect<Produced>) => void
-}
 const accepted = Effect.succeed<Produced>("Accepted")
 const refused = Effect.succeed<Produced>("Closed")
 
@@ -40,16 +37,19 @@ export class Bounded<A> extends GatedStore<A> {
     return "Accepted"
   }
   override offer(value: A): Effect.Effect<Produced> {
-    return Effect.callback<Produced>((resume) => {
+    return parking<Produced>((fiber) => {
       const pushed = this.push(value)
-      if (pushed !== "Full") return resume(Effect.succeed(pushed))
-      const waiter = { value, resume }
-      this.waiters.add(waiter)
-      if (this.waiters.size === 1) this.contention.begin()
-      return Effect.sync(() => {
-        if (this.waiters.delete(waiter) && this.waiters.size === 0) this.contention.end()
-      })
+      return pushed === "Full" ? new Waiter(this, value).suspend(fiber) : Effect.succeed(pushed)
     })
+  }
+  /** `waiter` comes to wait. */
+  join(waiter: Waiter<A>): void {
+    this.waiters.add(waiter)
+    if (this.waiters.size === 1) this.contention.begin()
+  }
+  /** `waiter` does not wait any more, if it still did. */
+  leave(waiter: Waiter<A>): void {
+    if (this.waiters.delete(waiter) && this.waiters.size === 0) this.contention.end()
   }
   open(): Cursor<A> {
     return new BoundedCursor(this)
@@ -95,6 +95,21 @@ export class Bounded<A> extends GatedStore<A> {
   private put(value: A): void {
     this.backlog.put(value)
     this.produced++
+  }
+}
+
+/** A producer that waits for room. */
+class Waiter<A> extends Parked {
+  readonly value: A
+  private readonly store: Bounded<A>
+  constructor(store: Bounded<A>, value: A) {
+    super()
+    this.store = store
+    this.value = value
+    store.join(this)
+  }
+  protected override left(): void {
+    this.store.leave(this)
   }
 }
 
