@@ -73,7 +73,7 @@ const pullOf = (
     const polled = cursor.poll()
     if (polled === Empty) {
       slot.idle()
-      return Effect.andThen(cursor.wait, pull)
+      return cursor.wait(pull)
     }
     if (polled === Ended) return Cause.done()
     if (polled === Overrun) return Effect.andThen(input.lagged(), pull)

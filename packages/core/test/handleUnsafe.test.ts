@@ -136,7 +136,7 @@ describe("a plain handler", () => {
     Effect.gen(function*() {
       const gate = yield* Effect.withFiber((fiber) => Effect.succeed(new Gate(fiber.currentDispatcher, () => true)))
       let woken = 0
-      const waiting = yield* Effect.forkChild(gate.wait(() => false), { startImmediately: true })
+      const waiting = yield* Effect.forkChild(gate.wait(() => false, Effect.void), { startImmediately: true })
       gate.signal()
       const pump = new class extends Pump {
         pump() {

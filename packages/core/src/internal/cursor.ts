@@ -21,13 +21,13 @@ export interface Cursor<out A> {
   readonly missed: number
   /** The span that was open where the last value polled was produced, if any. */
   readonly span: Tracer.AnySpan | undefined
-  /** Returns when `poll` may answer something else than `Empty`; spurious returns are allowed. Interruptible. */
-  readonly wait: Effect.Effect<void>
+  /** Goes on with `then` when `poll` may answer something else than `Empty`, or for nothing. Interruptible. */
+  wait<A, E, R>(then: Effect.Effect<A, E, R>): Effect.Effect<A, E, R>
   /**
-   * Waits as `wait` does, but calls `pump` at each wake-up without the fiber, until it answers with an effect for it. Only
+   * Waits as `wait` does, then for nothing, but calls `pump` at each wake-up without the fiber, until it answers with an effect for it. Only
    * where readers do not compete: one that looks again before its fiber has had a turn would take every value.
    */
-  readonly pump?: (pump: Pump) => Effect.Effect<void>
+  pump?(pump: Pump): Effect.Effect<void>
   /** Values ready for this reader. */
   pending(): number
   /** Gives up the place; those that wait on it are woken and see `Ended`. */

@@ -4,7 +4,7 @@ import { Lagged, type Reader } from "../Reader.ts"
 import { type Cursor, Empty, Ended, Overrun, type Polled } from "./cursor.ts"
 
 export class ForeignCursor<A> implements Cursor<A> {
-  readonly wait: Effect.Effect<void>
+  private readonly arrival: Effect.Effect<void>
   missed = 0
   received = 0
   lagged = 0
@@ -17,7 +17,7 @@ export class ForeignCursor<A> implements Cursor<A> {
 
   constructor(reader: Reader<A>) {
     this.reader = reader
-    this.wait = Effect.suspend(() =>
+    this.arrival = Effect.suspend(() =>
       this.arrived.length > 0 || this.ended ? Effect.void : reader.recv.pipe(
         // `recv` hands over in one step, so an interrupt cannot come between it and the array.
         Effect.flatMap((value) => {
@@ -31,6 +31,9 @@ export class ForeignCursor<A> implements Cursor<A> {
         })
       )
     )
+  }
+  wait<A2, E, R>(then: Effect.Effect<A2, E, R>): Effect.Effect<A2, E, R> {
+    return Effect.andThen(this.arrival, then)
   }
   poll(): Polled<A> {
     const next = this.arrived.shift()

@@ -30,10 +30,11 @@ export class Gate {
   idle = false
   private readonly dispatcher: Scheduler.SchedulerDispatcher
   private readonly more: () => boolean
-  private readonly waiting = new Set<Waiting>()
+  private readonly waiting = new Waiting(0)
   /** What the pumps that wait for the next signal have registered on. */
   private burst: PromiseWithResolvers<void> | undefined
   private signals = 0
+  private releases = 0
   private everyone = false
 
   /**
@@ -49,7 +50,7 @@ export class Gate {
     if (!this.idle) return
     this.idle = false
     if ((++this.signals & 255) === 0) return this.dispatcher.scheduleTask(this.releaseAll, 0)
-    if (this.waiting.size > 0) microtask(this.release)
+    if (this.waiting.next !== this.waiting) microtask(this.release)
     this.runPumps()
   }
   /** Wakes all that wait, whether or not there is something for them: they look, and may wait again. */
@@ -57,11 +58,12 @@ export class Gate {
     this.everyone = true
     this.signal()
   }
-  /** Waits for a signal, unless `ready` already holds when the fiber comes to wait. */
-  wait(ready: () => boolean): Effect.Effect<void> {
+  /** Waits for a signal, unless `ready` already holds when the fiber comes to wait, and goes on with `then`. */
+  wait<A, E, R>(ready: () => boolean, then: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return parking((fiber) => {
-      if (ready()) return Effect.void
-      const waiting = new Waiting(this.waiting)
+      if (ready()) return then
+      const waiting = new Waiting(this.releases, then)
+      waiting.joinBefore(this.waiting)
       this.idle = true
       return waiting.suspend(fiber)
     })
@@ -105,23 +107,38 @@ export class Gate {
   private readonly release = (): void => {
     const everyone = this.everyone
     this.everyone = false
-    for (const waiting of Array.from(this.waiting)) {
-      if (!everyone && !this.more()) break
-      waiting.resume(Effect.void)
+    const release = ++this.releases
+    // Those that come to wait meanwhile are at the end, and wait for the next.
+    let first = this.waiting.next
+    while (first !== this.waiting && first.since < release && (everyone || this.more())) {
+      first.resume(first.then)
+      first = this.waiting.next
     }
-    this.idle = this.waiting.size > 0 || this.burst !== undefined
+    this.idle = first !== this.waiting || this.burst !== undefined
   }
 }
 
-/** A fiber that waits, among the others. */
+/** A fiber that waits, in a doubly linked list of them in the order in which they came; the list itself is one that does not. */
 class Waiting extends Parked {
-  private readonly all: Set<Waiting>
-  constructor(all: Set<Waiting>) {
+  /** How many releases had begun when it came. */
+  readonly since: number
+  readonly then: Effect.Effect<any, any, any>
+  previous: Waiting = this
+  next: Waiting = this
+
+  constructor(since: number, then: Effect.Effect<any, any, any> = Effect.void) {
     super()
-    this.all = all
-    all.add(this)
+    this.since = since
+    this.then = then
+  }
+  joinBefore(next: Waiting): void {
+    this.previous = next.previous
+    this.next = next
+    this.previous.next = this
+    next.previous = this
   }
   protected override left(): void {
-    this.all.delete(this)
+    this.previous.next = this.next
+    this.next.previous = this.previous
   }
 }

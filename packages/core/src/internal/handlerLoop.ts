@@ -41,7 +41,7 @@ export class HandlerLoop extends Pump {
     this.cursor = input.cursor
     this.handler = handler
     this.batchMax = batchMax
-    this.wait = this.cursor.pump === undefined ? this.cursor.wait : this.cursor.pump(this)
+    this.wait = this.cursor.pump?.(this) ?? this.cursor.wait(Effect.void)
   }
   /** Until the record has ended, or the handler fails. */
   run(intercept: Intercept | undefined): Effect.Effect<void, unknown, any> {

@@ -1,5 +1,5 @@
 /** The driver hook over a user's own `poll`: see `Buffer.makeReader`. */
-import { Cause, type Effect, Exit } from "effect"
+import { Cause, Effect, Exit } from "effect"
 import type { RecvError } from "../Reader.ts"
 import { type Cursor, Empty, Ended, Overrun, type Polled } from "./cursor.ts"
 
@@ -10,7 +10,6 @@ interface Options<A> {
 }
 
 export class PolledCursor<A> implements Cursor<A> {
-  readonly wait: Effect.Effect<void>
   readonly span = undefined
   missed = 0
   received = 0
@@ -20,7 +19,9 @@ export class PolledCursor<A> implements Cursor<A> {
 
   constructor(options: Options<A>) {
     this.options = options
-    this.wait = options.wait
+  }
+  wait<A2, E, R>(then: Effect.Effect<A2, E, R>): Effect.Effect<A2, E, R> {
+    return Effect.andThen(this.options.wait, then)
   }
   poll(): Polled<A> {
     const polled = this.options.poll()

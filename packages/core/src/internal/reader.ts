@@ -17,7 +17,7 @@ export const readerOf = <A>(record: string, cursor: Cursor<A>): Reader<A> => {
     if (polled === Ended) return ended
     return Exit.succeed(polled)
   })
-  const waitAndRecv = Effect.flatMap(cursor.wait, () => recv)
+  const waitAndRecv = cursor.wait(recv)
   const tryRecv = step<Option.Option<A>, RecvError>(() => {
     const polled = cursor.poll()
     if (polled === Empty) return Exit.succeed(Option.none())
@@ -33,7 +33,7 @@ export const readerOf = <A>(record: string, cursor: Cursor<A>): Reader<A> => {
     }
     const batch: Effect.Effect<Array.NonEmptyReadonlyArray<A>, RecvError> = step(() => {
       const first = cursor.poll()
-      if (first === Empty) return Effect.andThen(cursor.wait, batch)
+      if (first === Empty) return cursor.wait(batch)
       if (first === Overrun) return lagged()
       if (first === Ended) return ended
       const values: [A, ...globalThis.Array<A>] = [first]

@@ -76,7 +76,6 @@ export abstract class GatedStore<A> implements Store<A> {
 /** A reader's place in a gated store whose readers compete, or that is waited on in a way of its own. */
 export abstract class GatedCursor<A> implements Cursor<A> {
   protected readonly owner: { readonly gate: Gate; readonly closed: boolean }
-  wait: Effect.Effect<void>
   detached = false
   missed = 0
   received = 0
@@ -86,10 +85,10 @@ export abstract class GatedCursor<A> implements Cursor<A> {
 
   constructor(owner: { readonly gate: Gate; readonly closed: boolean }) {
     this.owner = owner
-    this.wait = owner.gate.wait(() => this.isReady())
   }
-  protected isReady(): boolean {
-    return this.detached || this.owner.closed || this.available() > 0
+  protected readonly isReady = (): boolean => this.detached || this.owner.closed || this.available() > 0
+  wait<A2, E, R>(then: Effect.Effect<A2, E, R>): Effect.Effect<A2, E, R> {
+    return this.owner.gate.wait(this.isReady, then)
   }
   /** Takes the next value there is; `Overrun` sets `missed`. */
   abstract take(): Polled<A>
@@ -120,5 +119,7 @@ export abstract class GatedCursor<A> implements Cursor<A> {
 
 /** A reader's place in a gated store whose readers each see every value. */
 export abstract class PumpedCursor<A> extends GatedCursor<A> {
-  readonly pump = (pump: Pump): Effect.Effect<void> => this.owner.gate.pump(() => this.isReady(), pump)
+  pump(pump: Pump): Effect.Effect<void> {
+    return this.owner.gate.pump(this.isReady, pump)
+  }
 }

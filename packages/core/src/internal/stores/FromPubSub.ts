@@ -69,6 +69,7 @@ class PubSubCursor<A> extends GatedCursor<A> {
   /** What arrived while a fiber waited that has not come for it: a PubSub cannot be waited on without taking. */
   private readonly arrived: Array<A> = []
   private endTold = false
+  private readonly arrivalOrClose: Effect.Effect<void>
   /** How many fibers wait. */
   private waiting = 0
 
@@ -89,12 +90,15 @@ class PubSubCursor<A> extends GatedCursor<A> {
       Effect.provideService(PreventSchedulerYield, true),
       Effect.exit
     )
-    const arrivalOrClose = Effect.raceFirst(arrival, this.wait)
-    this.wait = Effect.acquireUseRelease(
+    const arrivalOrClose = Effect.asVoid(Effect.raceFirst(arrival, super.wait(Effect.void)))
+    this.arrivalOrClose = Effect.acquireUseRelease(
       Effect.sync(() => this.waiting++),
-      () => Effect.asVoid(arrivalOrClose),
+      () => arrivalOrClose,
       () => Effect.sync(() => this.waiting--)
     )
+  }
+  override wait<A2, E, R>(then: Effect.Effect<A2, E, R>): Effect.Effect<A2, E, R> {
+    return Effect.andThen(this.arrivalOrClose, then)
   }
   take(): Polled<A> {
     if (this.arrived.length > 0) return this.arrived.shift()!

@@ -57,12 +57,16 @@ export class FromQueue<A> extends GatedStore<A> {
 
 class QueueCursor<A> extends GatedCursor<A> {
   private readonly queue: Queue.Queue<A, any>
+  private readonly arrivalOrClose: Effect.Effect<unknown>
 
   constructor(store: FromQueue<A>) {
     super(store)
     this.queue = store.queue
     // `peek` takes nothing, so the loser of the race has lost nothing.
-    this.wait = Effect.raceFirst(Effect.exit(Queue.peek(this.queue)), this.wait).pipe(Effect.asVoid)
+    this.arrivalOrClose = Effect.raceFirst(Effect.exit(Queue.peek(this.queue)), super.wait(Effect.void))
+  }
+  override wait<A2, E, R>(then: Effect.Effect<A2, E, R>): Effect.Effect<A2, E, R> {
+    return Effect.andThen(this.arrivalOrClose, then)
   }
   take(): Polled<A> {
     const taken = Queue.takeUnsafe(this.queue)
