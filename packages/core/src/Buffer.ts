@@ -17,6 +17,7 @@ import { Clock, Effect, Exit, Option, PubSub, Queue, type Scheduler, Schema, typ
 import { assertCapacity } from "./internal/capacity.ts"
 import { PolledCursor } from "./internal/polledCursor.ts"
 import { readerOf } from "./internal/reader.ts"
+import type { AnyFiber } from "./internal/step.ts"
 import { type Store, StoreTypeId } from "./internal/store.ts"
 import { Bounded } from "./internal/stores/Bounded.ts"
 import { FromPubSub } from "./internal/stores/FromPubSub.ts"
@@ -25,7 +26,7 @@ import { Mailbox } from "./internal/stores/Mailbox.ts"
 import { SingleLatest } from "./internal/stores/SingleLatest.ts"
 import { SpmcRing } from "./internal/stores/SpmcRing.ts"
 import { Traced, traced } from "./internal/traced.ts"
-import { type AnyFiber, Verbs } from "./internal/verbs.ts"
+import { Verbs } from "./internal/verbs.ts"
 import type { Produced, ProduceError, Producer } from "./Producer.ts"
 import type { Reader, RecvError } from "./Reader.ts"
 
@@ -200,6 +201,9 @@ class StoreBuffer<in out A> extends Verbs<A> implements Buffer<A> {
   get kind(): string {
     return this.store.kind
   }
+  get sink(): Store<A> {
+    return this.store
+  }
   readonly produceUnsafe = (value: A): Produced => this.store.push(value)
   readonly stats = (): BufferStats => ({
     // Effect's unbounded ones say Infinity or the largest safe integer.
@@ -258,6 +262,7 @@ class CustomBuffer<in out A> extends Verbs<A> implements Buffer<A> {
       return options.close
     })
   }
+  readonly sink = { push: (value: A): Produced => this.produceUnsafe(value) }
   readonly produceUnsafe = (value: A): Produced => {
     if (this.closed) return "Closed"
     const produced = this.tryPush(value)

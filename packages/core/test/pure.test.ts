@@ -56,11 +56,12 @@ describe("Backlog", () => {
     const second = backlog.open()
     assert.deepStrictEqual([backlog.take(second), backlog.take(second), backlog.take(second)], [2, 3, Empty])
   })
-  it("lets go of what everyone has passed", () => {
+  it("lets go of what everyone has passed, once a reader has caught up", () => {
     const backlog = new Backlog<object>(2)
     const position = backlog.open()
     backlog.put({})
     backlog.take(position)
+    assert.strictEqual(backlog.take(position), Empty)
     assert.deepStrictEqual(Reflect.get(backlog, "slots"), [undefined])
   })
 })

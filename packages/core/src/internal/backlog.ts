@@ -11,61 +11,63 @@ export class Backlog<A> {
   private readonly positions = new Set<BacklogPosition<A>>()
   /** The position of the next value; also how many were put. */
   head = 0
-  /** The oldest position still held. */
-  tail = 0
+  private headSlot = 0
+  /** The oldest position still held, as far as `release` has found. */
+  private tail = 0
   private tailSlot = 0
-  /** How many positions stand at the tail: it moves when the last of them goes on. */
-  private atTail = 0
 
   constructor(capacity: number) {
     this.capacity = capacity
   }
   held(): number {
+    this.release()
     return this.head - this.tail
   }
   isFull(): boolean {
-    return this.head - this.tail === this.capacity
+    return this.head - this.tail === this.capacity && this.held() === this.capacity
   }
   /** Only where it is not full. */
   put(value: A): void {
-    this.slots[this.slotOf(this.head)] = value
+    this.slots[this.headSlot] = value
     this.head++
+    if (++this.headSlot === this.capacity) this.headSlot = 0
   }
   newest(): A | undefined {
-    return this.head === this.tail ? undefined : this.slots[this.slotOf(this.head - 1)]
+    return this.held() === 0 ? undefined : this.slots[(this.headSlot === 0 ? this.capacity : this.headSlot) - 1]
   }
   /** A new position at the oldest value held. */
   open(): BacklogPosition<A> {
-    const position = new BacklogPosition<A>(this.tail)
+    this.release()
+    const position = new BacklogPosition<A>(this.tail, this.tailSlot)
     this.positions.add(position)
-    this.atTail++
     return position
   }
   /** What `position` alone held back is freed; what the last position left is kept for the next. */
   close(position: BacklogPosition<A>): void {
-    if (this.positions.delete(position) && position.next === this.tail) this.leaveTail()
+    this.release()
+    this.positions.delete(position)
+    this.release()
   }
   take(position: BacklogPosition<A>): A | typeof Empty {
-    if (position.next === this.head) return Empty
-    const value = this.slots[this.slotOf(position.next)] as A
-    if (position.next++ === this.tail) this.leaveTail()
+    if (position.next === this.head) {
+      // Nobody asks how much is held while values flow: what was read is let go of once a reader has caught up.
+      if (this.tail !== this.head) this.release()
+      return Empty
+    }
+    const value = this.slots[position.slot] as A
+    position.next++
+    if (++position.slot === this.capacity) position.slot = 0
     return value
   }
-  private slotOf(position: number): number {
-    const slot = this.tailSlot + (position - this.tail)
-    return slot < this.capacity ? slot : slot - this.capacity
-  }
-  private leaveTail(): void {
-    if (--this.atTail > 0 || this.positions.size === 0) return
+  /** Lets go of what every position has passed. */
+  private release(): void {
+    if (this.positions.size === 0) return
     let oldest = this.head
-    for (const position of this.positions) if (position.next < oldest) oldest = position.next
-    while (this.tail < oldest) {
+    for (const { next } of this.positions) if (next < oldest) oldest = next
+    for (; this.tail < oldest; this.tail++) {
       this.slots[this.tailSlot] = undefined
-      this.tail++
       if (++this.tailSlot === this.capacity) this.tailSlot = 0
     }
-    this.atTail = 0
-    for (const position of this.positions) if (position.next === oldest) this.atTail++
   }
 }
 
@@ -74,7 +76,14 @@ export class BacklogPosition<A> {
   /** Keeps the type parameter: a position belongs to a backlog of `A`. */
   declare readonly "~A": A
   next: number
-  constructor(next: number) {
-    this.next = next
+  slot: number
+  private readonly first: number
+  constructor(next: number, slot: number) {
+    this.first = this.next = next
+    this.slot = slot
+  }
+  /** How many values were taken. */
+  taken(): number {
+    return this.next - this.first
   }
 }

@@ -126,7 +126,7 @@ export class Input {
   }
   /** What was missed since the last warning, if anything. */
   readonly warn: Effect.Effect<void> = Effect.suspend(() => {
-    const { lagged } = this.cursor
+    const { lagged } = this.cursor.counts()
     const since = lagged - this.warnedOf
     if (since === 0) return Effect.void
     this.warnedOf = lagged
@@ -156,8 +156,6 @@ export class Running {
   outcome: "Done" | "Failed" | "Interrupted" | undefined
   restarts = 0
   lastCause: string | null = null
-  handled = 0
-  abandoned = 0
   /** Open once the topology drains: sources stop, backoffs end. */
   readonly stop: Latch.Latch
   /** Open once the component is over and has given up its readers and claims. */
@@ -177,8 +175,9 @@ export class Running {
     this.onIdle = options.onIdle
     this.slots = Array.from({ length: spec.slots }, (_, index) => new Slot(this, index, options.clock))
   }
-  inFlight(): number {
-    return this.slots.reduce((sum, slot) => sum + slot.inFlight, 0)
+  /** Over all slots. */
+  total(field: "handled" | "abandoned" | "inFlight"): number {
+    return this.slots.reduce((sum, slot) => sum + slot[field], 0)
   }
 }
 
@@ -195,6 +194,8 @@ export class Slot {
   handled = 0
   abandoned = 0
   private began: bigint | undefined
+  /** What `handled` is when a value is timed again. */
+  private nextSample = 0
 
   constructor(running: Running, index: number, clock: Clock.Clock) {
     this.running = running
@@ -211,23 +212,33 @@ export class Slot {
   /** The handler gets `values` more values. */
   begin(values: number): void {
     this.inFlight += values
-    if ((this.handled & 511) === 0 || this.handled < 64) this.began = this.clock.currentTimeNanosUnsafe()
+    if (this.handled >= this.nextSample) this.beginSample()
   }
-  /** The handler is done with `values` of what it held, by default with all of it. */
-  end(values = this.inFlight): void {
-    if (values === 0) return
+  /** The handler is done with `values` of what it held. */
+  end(values: number): void {
     this.handled += values
-    this.running.handled += values
     this.inFlight -= values
-    if (this.began !== undefined) {
+    this.endSample()
+  }
+  /** Times what is handled next, if it is time for that, and answers what `handled` will be at the end of it. */
+  beginSample(): number {
+    if (this.handled < this.nextSample) return this.nextSample
+    this.nextSample = this.handled
+    this.began = this.clock.currentTimeNanosUnsafe()
+    return this.handled + 1
+  }
+  /** Of what was begun; nothing where none was handled since. */
+  endSample(): void {
+    if (this.began === undefined) return
+    if (this.handled > this.nextSample) {
+      this.nextSample = this.handled + (this.handled < 64 ? 0 : 511)
       this.running.latency.add(Number(this.clock.currentTimeNanosUnsafe() - this.began) / 1e6)
-      this.began = undefined
     }
+    this.began = undefined
   }
   /** The handler failed, died or was interrupted with what it held. */
   abandon(): void {
     this.abandoned += this.inFlight
-    this.running.abandoned += this.inFlight
     this.inFlight = 0
     this.began = undefined
   }

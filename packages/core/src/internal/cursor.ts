@@ -3,7 +3,6 @@
  * plain calls and touches the fiber only to wait. A buffer without it is read through `Reader` alone.
  */
 import type { Effect, Tracer } from "effect"
-import type { Pump } from "./gate.ts"
 
 /** Nothing to read now. */
 export const Empty = Symbol("@sluice/core/Empty")
@@ -13,29 +12,44 @@ export const Overrun = Symbol("@sluice/core/Overrun")
 export const Ended = Symbol("@sluice/core/Ended")
 export type Polled<A> = A | typeof Empty | typeof Overrun | typeof Ended
 
+/** Takes values as they come, and answers whether it takes another one now. */
+export interface Taker<in A> {
+  takes(value: A, span: Tracer.AnySpan | undefined): boolean
+}
+
 /** One reader's place in a buffer, as plain calls. */
 export interface Cursor<out A> {
   /** Takes the next value. Never runs foreign code: whom it frees is resumed in a later turn. */
   poll(): Polled<A>
+  /** Polls for `taker`: until it takes no more (undefined), or for as long as there are values. */
+  feed(taker: Taker<A>): typeof Empty | typeof Overrun | typeof Ended | undefined
   /** How many values the last `Overrun` skipped. */
   readonly missed: number
   /** The span that was open where the last value polled was produced, if any. */
   readonly span: Tracer.AnySpan | undefined
-  /** Goes on with `then` when `poll` may answer something else than `Empty`, or for nothing. Interruptible. */
-  wait<A, E, R>(then: Effect.Effect<A, E, R>): Effect.Effect<A, E, R>
-  /**
-   * Waits as `wait` does, then for nothing, but calls `pump` at each wake-up without the fiber, until it answers with an effect for it. Only
-   * where readers do not compete: one that looks again before its fiber has had a turn would take every value.
-   */
-  pump?(pump: Pump): Effect.Effect<void>
+  /** Goes on with `next` when `poll` may answer something else than `Empty`, or for nothing. Interruptible. */
+  wait<A, E, R>(next: Effect.Effect<A, E, R>): Effect.Effect<A, E, R>
   /** Values ready for this reader. */
   pending(): number
   /** Gives up the place; those that wait on it are woken and see `Ended`. */
   close(): void
-  /** Statistics, as plain integers. */
-  received: number
-  lagged: number
-  conflated: number
+  counts(): Counts
+}
+
+/** Of one reader, since it subscribed. */
+export interface Counts {
+  readonly received: number
+  readonly lagged: number
+  readonly conflated: number
+}
+
+/** `feed`, one `poll` at a time. */
+export const feedByPolling = <A>(cursor: Cursor<A>, taker: Taker<A>): ReturnType<Cursor<A>["feed"]> => {
+  while (true) {
+    const polled = cursor.poll()
+    if (polled === Empty || polled === Overrun || polled === Ended) return polled as ReturnType<Cursor<A>["feed"]>
+    if (!taker.takes(polled as A, cursor.span)) return undefined
+  }
 }
 
 /** Where a reader keeps its cursor. */

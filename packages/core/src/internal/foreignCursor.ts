@@ -1,14 +1,13 @@
 /** The driver hook over a reader that has none: a buffer of the user's own, which knows only `Reader`. */
 import { Effect } from "effect"
 import { Lagged, type Reader } from "../Reader.ts"
-import { type Cursor, Empty, Ended, Overrun, type Polled } from "./cursor.ts"
+import { type Counts, type Cursor, Empty, Ended, feedByPolling, Overrun, type Polled, type Taker } from "./cursor.ts"
 
 export class ForeignCursor<A> implements Cursor<A> {
   private readonly arrival: Effect.Effect<void>
   missed = 0
-  received = 0
-  lagged = 0
-  conflated = 0
+  private received = 0
+  private lagged = 0
   readonly span = undefined
   /** What `recv` gave and no fiber has polled yet, in order. */
   private readonly arrived: Array<{ readonly value: A } | Lagged> = []
@@ -32,8 +31,8 @@ export class ForeignCursor<A> implements Cursor<A> {
       )
     )
   }
-  wait<A2, E, R>(then: Effect.Effect<A2, E, R>): Effect.Effect<A2, E, R> {
-    return Effect.andThen(this.arrival, then)
+  wait<A2, E, R>(next: Effect.Effect<A2, E, R>): Effect.Effect<A2, E, R> {
+    return Effect.andThen(this.arrival, next)
   }
   poll(): Polled<A> {
     const next = this.arrived.shift()
@@ -45,6 +44,12 @@ export class ForeignCursor<A> implements Cursor<A> {
     }
     this.received++
     return next.value
+  }
+  feed(taker: Taker<A>): ReturnType<Cursor<A>["feed"]> {
+    return feedByPolling(this, taker)
+  }
+  counts(): Counts {
+    return { received: this.received, lagged: this.lagged, conflated: 0 }
   }
   pending(): number {
     return this.arrived.length + Effect.runSync(this.reader.pending)

@@ -12,6 +12,8 @@ import { Parked, parking } from "./step.ts"
 export abstract class Pump extends Parked {
   /** Whether its fiber is suspended, and `pump` may be called. */
   parked = false
+  /** Whether its fiber has left since this was last set to false. */
+  interrupted = false
   /** Whether the next signal will call it. */
   listening = false
   /** Answers with an effect for the fiber to go on with, or with nothing and waits on. */
@@ -22,12 +24,14 @@ export abstract class Pump extends Parked {
   }
   protected override left(): void {
     this.parked = false
+    this.interrupted = true
   }
 }
 
 export class Gate {
-  /** Someone waits and has not been told. */
+  /** Someone waits and has not been told, or the gate is closed: all that a push asks before it goes on. */
   idle = false
+  closed = false
   private readonly dispatcher: Scheduler.SchedulerDispatcher
   private readonly more: () => boolean
   private readonly waiting = new Waiting(0)
@@ -48,21 +52,27 @@ export class Gate {
   /** Wakes those that wait, in the order in which they came, in a later turn. */
   signal(): void {
     if (!this.idle) return
-    this.idle = false
+    this.idle = this.closed
     if ((++this.signals & 255) === 0) return this.dispatcher.scheduleTask(this.releaseAll, 0)
     if (this.waiting.next !== this.waiting) microtask(this.release)
     this.runPumps()
+  }
+  /** For ever, and wakes all that wait. */
+  close(): void {
+    this.closed = true
+    this.idle = true
+    this.signalAll()
   }
   /** Wakes all that wait, whether or not there is something for them: they look, and may wait again. */
   signalAll(): void {
     this.everyone = true
     this.signal()
   }
-  /** Waits for a signal, unless `ready` already holds when the fiber comes to wait, and goes on with `then`. */
-  wait<A, E, R>(ready: () => boolean, then: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+  /** Waits for a signal, unless `ready` already holds when the fiber comes to wait, and goes on with `next`. */
+  wait<A, E, R>(ready: () => boolean, next: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return parking((fiber) => {
-      if (ready()) return then
-      const waiting = new Waiting(this.releases, then)
+      if (ready()) return next
+      const waiting = new Waiting(this.releases, next)
       waiting.joinBefore(this.waiting)
       this.idle = true
       return waiting.suspend(fiber)
@@ -105,16 +115,16 @@ export class Gate {
     this.release()
   }
   private readonly release = (): void => {
-    const everyone = this.everyone
+    const more = this.everyone ? () => true : this.more
     this.everyone = false
     const release = ++this.releases
     // Those that come to wait meanwhile are at the end, and wait for the next.
     let first = this.waiting.next
-    while (first !== this.waiting && first.since < release && (everyone || this.more())) {
-      first.resume(first.then)
+    while (first !== this.waiting && first.since < release && more()) {
+      first.resume(first.effect)
       first = this.waiting.next
     }
-    this.idle = first !== this.waiting || this.burst !== undefined
+    this.idle = this.closed || first !== this.waiting || this.burst !== undefined
   }
 }
 
@@ -122,14 +132,15 @@ export class Gate {
 class Waiting extends Parked {
   /** How many releases had begun when it came. */
   readonly since: number
-  readonly then: Effect.Effect<any, any, any>
+  /** What its fiber goes on with. */
+  readonly effect: Effect.Effect<any, any, any>
   previous: Waiting = this
   next: Waiting = this
 
-  constructor(since: number, then: Effect.Effect<any, any, any> = Effect.void) {
+  constructor(since: number, effect: Effect.Effect<any, any, any> = Effect.void) {
     super()
     this.since = since
-    this.then = then
+    this.effect = effect
   }
   joinBefore(next: Waiting): void {
     this.previous = next.previous

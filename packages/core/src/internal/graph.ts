@@ -20,6 +20,8 @@ export interface Drawing {
 export const cyclesOf = (members: ReadonlyArray<Member>): ReadonlyArray<ReadonlyArray<string>> => {
   const graph = graphOf(members)
   return Graph.stronglyConnectedComponents(graph).flatMap((group) => {
+    // No component is its own record: one alone feeds nobody.
+    if (group.length === 1) return []
     const inside = new Set(group)
     const part = Graph.mutate(graph, (mutable) => {
       for (const index of Array.from(Graph.indices(Graph.nodes(graph)))) {

@@ -5,18 +5,20 @@
  * 2,048 values it yields, so that a reader that never runs dry starves nobody. The instance is itself the argument of
  * `Effect.whileLoop`.
  */
-import { Effect, type Fiber, type Tracer } from "effect"
+import { Effect, type Tracer } from "effect"
 import type { Handling, Intercept } from "../Component.ts"
 import type { Input, Slot } from "./component.ts"
-import { type Cursor, Empty, Ended, Overrun } from "./cursor.ts"
+import { type Cursor, Empty, Ended, Overrun, type Taker } from "./cursor.ts"
 import { Pump } from "./gate.ts"
-import { settled } from "./step.ts"
+import { PumpedCursor } from "./store.ts"
+import { type AnyFiber, settled } from "./step.ts"
 
-const budget = 2048
+/** How many values are handled before the fiber yields. */
+const inline = 2048
 
 type Handled = Effect.Effect<void, unknown, any> | undefined
 
-export class HandlerLoop extends Pump {
+export class HandlerLoop extends Pump implements Taker<unknown> {
   private readonly slot: Slot
   private readonly input: Input
   private readonly cursor: Cursor<unknown>
@@ -24,10 +26,16 @@ export class HandlerLoop extends Pump {
   /** 0: one value at a time. */
   private readonly batchMax: number
   private readonly wait: Effect.Effect<void>
+  private owner!: AnyFiber
   private intercept: Intercept | undefined
-  private owner!: Fiber.Fiber<unknown, unknown>
   private ended = false
-  private inlineLeft = budget
+  /** What `slot.handled` is when the fiber yields, and when the cursor is to stop. */
+  private yieldAt = inline
+  private stopAt = 0
+  /** What the last value or batch left for the fiber. */
+  private rest: Handled
+  private values: Array<unknown> = []
+  private spans: Array<Tracer.AnySpan> = []
 
   constructor(
     slot: Slot,
@@ -41,7 +49,7 @@ export class HandlerLoop extends Pump {
     this.cursor = input.cursor
     this.handler = handler
     this.batchMax = batchMax
-    this.wait = this.cursor.pump?.(this) ?? this.cursor.wait(Effect.void)
+    this.wait = this.cursor instanceof PumpedCursor ? this.cursor.pump(this) : this.cursor.wait(Effect.void)
   }
   /** Until the record has ended, or the handler fails. */
   run(intercept: Intercept | undefined): Effect.Effect<void, unknown, any> {
@@ -56,26 +64,31 @@ export class HandlerLoop extends Pump {
     return !this.ended
   }
   body(): Effect.Effect<void, unknown, any> {
-    const woken = this.parked
-    while (this.inlineLeft-- > 0) {
-      const polled = this.cursor.poll()
-      if (polled === Empty) {
-        this.inlineLeft = budget
-        this.slot.idle()
+    const { slot } = this
+    this.interrupted = false
+    while (slot.handled < this.yieldAt) {
+      this.stopAt = Math.min(this.yieldAt, slot.beginSample())
+      const fed = this.cursor.feed(this)
+      if (this.values.length > 0) this.batch()
+      const { rest } = this
+      if (rest !== undefined) {
+        this.rest = undefined
+        return rest
+      }
+      if (this.interrupted) return this.wait
+      slot.endSample()
+      if (fed === Empty) {
+        this.yieldAt = slot.handled + inline
+        slot.idle()
         return this.wait
       }
-      if (polled === Ended) {
+      if (fed === Overrun) return this.input.lagged()
+      if (fed === Ended) {
         this.ended = true
         return Effect.void
       }
-      if (polled === Overrun) return this.input.lagged()
-      const effect = settled(this.batchMax === 0 ? this.one(polled) : this.batch(polled), this.owner)
-      if (effect !== undefined) return effect
-      // What it did interrupted the fiber that it would go on in.
-      if (woken && !this.parked) return this.wait
-      this.slot.end()
     }
-    this.inlineLeft = budget
+    this.yieldAt = slot.handled + inline
     return Effect.yieldNow
   }
   /** `body` without the fiber: nothing once it has caught up, else what the fiber goes on with. */
@@ -89,31 +102,43 @@ export class HandlerLoop extends Pump {
   }
   /** After each effect of `body`: what the handler held, if it was the handler's, is handled. */
   step(): void {
-    this.slot.end()
+    this.slot.end(this.slot.inFlight)
+    this.slot.endSample()
   }
-  private one(value: unknown): Handled {
-    const { span } = this.cursor
-    this.slot.begin(1)
-    const effect = this.intercept === undefined ? this.handler(value) : this.intercepted(value, [value])
-    return span === undefined ? effect : this.linked(effect, [span])
-  }
-  private batch(first: unknown): Handled {
-    const values: [unknown, ...Array<unknown>] = [first]
-    const spans = this.cursor.span === undefined ? [] : [this.cursor.span]
-    while (values.length < this.batchMax) {
-      const polled = this.cursor.poll()
-      // An end is said again by the next poll; a lag can only come first, since nothing is pushed in between.
-      if (polled === Empty || polled === Ended || polled === Overrun) break
-      values.push(polled)
-      if (this.cursor.span !== undefined) spans.push(this.cursor.span)
+  /** A value from the cursor. */
+  takes(value: unknown, span: Tracer.AnySpan | undefined): boolean {
+    if (this.batchMax > 0) {
+      if (span !== undefined) this.spans.push(span)
+      return this.values.push(value) < this.batchMax
     }
-    this.slot.begin(values.length)
-    const effect = this.intercept === undefined ? this.handler(values) : this.intercepted(values, values)
-    return spans.length === 0 ? effect : this.linked(effect, spans)
+    this.slot.inFlight = 1
+    const handled = this.intercept === undefined ? this.handler(value) : this.intercepted(value, [value])
+    return this.isHandled(span === undefined ? handled : this.linked(handled, [span]), 1)
   }
-  private intercepted(valueOrBatch: unknown, values: Handling["values"]): Handled {
+  private batch(): void {
+    const { spans, values } = this
+    this.values = []
+    this.spans = []
+    this.slot.inFlight = values.length
+    const handled = this.intercept === undefined ? this.handler(values) : this.intercepted(values, values)
+    this.isHandled(spans.length === 0 ? handled : this.linked(handled, spans), values.length)
+  }
+  /** Whether nothing is left of what the handler answered with, and the cursor may go on. */
+  private isHandled(handled: Handled, values: number): boolean {
+    if (handled !== undefined) {
+      this.rest = settled(handled, this.owner)
+      if (this.rest !== undefined) return false
+    }
+    // What the handler did may have interrupted the fiber that waits, and what it held is abandoned.
+    if (this.interrupted) return false
+    const { slot } = this
+    slot.inFlight = 0
+    slot.handled += values
+    return slot.handled < this.stopAt
+  }
+  private intercepted(valueOrBatch: unknown, values: ReadonlyArray<unknown>): Handled {
     return this.intercept!(
-      this.slot.handling(this.input.record.key, values),
+      this.slot.handling(this.input.record.key, values as Handling["values"]),
       Effect.suspend(() => this.handler(valueOrBatch) ?? Effect.void)
     )
   }

@@ -18,9 +18,7 @@ export const snapshotOf = (run: Run): Snapshot => {
         record: record.key,
         component: running.spec.name,
         pending: running.outcome === undefined ? cursor.pending() : left,
-        received: cursor.received,
-        lagged: cursor.lagged,
-        conflated: cursor.conflated
+        ...cursor.counts()
       }))
     ),
     components: run.components.map((running) => ({
@@ -28,9 +26,9 @@ export const snapshotOf = (run: Run): Snapshot => {
       status: statusOf(running, draining),
       restarts: running.restarts,
       lastCause: running.lastCause,
-      handled: running.handled,
-      abandoned: running.abandoned,
-      inFlight: running.inFlight(),
+      handled: running.total("handled"),
+      abandoned: running.total("abandoned"),
+      inFlight: running.total("inFlight"),
       latency: running.latency.summary()
     }))
   }
@@ -88,13 +86,15 @@ export const registerMetrics = (run: Run): Effect.Effect<void, never, Scope.Scop
           pending
         )
         for (const [field, help] of readerCounters) {
-          register("counter", `sluice_reader_${field}_total`, help, at, () => input.cursor[field])
+          register("counter", `sluice_reader_${field}_total`, help, at, () => input.cursor.counts()[field])
         }
       }
       const at = { component }
-      register("gauge", "sluice_component_in_flight", "Values that the handler holds", at, () => running.inFlight())
+      register("gauge", "sluice_component_in_flight", "Values that the handler holds", at, () =>
+        running.total("inFlight"))
       for (const [field, help] of componentCounters) {
-        register("counter", `sluice_component_${field}_total`, help, at, () => running[field])
+        register("counter", `sluice_component_${field}_total`, help, at, () =>
+          field === "restarts" ? running.restarts : running.total(field))
       }
       for (const [field, quantile] of quantiles) {
         register(
@@ -102,11 +102,18 @@ export const registerMetrics = (run: Run): Effect.Effect<void, never, Scope.Scop
           "sluice_component_latency_milliseconds",
           "How long the handler takes, from a sample",
           { ...at, quantile },
-          () => running.latency.summary()[field]
+          () =>
+            running.latency.summary()[field]
         )
       }
     }
-    yield* Effect.addFinalizer(() => Effect.sync(() => registrations.forEach(({ remove }) => remove())))
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() =>
+        registrations.forEach(({ remove }) =>
+          remove()
+        )
+      )
+    )
   })
 
 type Attributes = { readonly [name: string]: string }

@@ -1,7 +1,7 @@
 /** The driver hook over a user's own `poll`: see `Buffer.makeReader`. */
 import { Cause, Effect, Exit } from "effect"
 import type { RecvError } from "../Reader.ts"
-import { type Cursor, Empty, Ended, Overrun, type Polled } from "./cursor.ts"
+import { type Counts, type Cursor, Empty, Ended, feedByPolling, Overrun, type Polled, type Taker } from "./cursor.ts"
 
 interface Options<A> {
   readonly poll: () => Exit.Exit<A, RecvError> | undefined
@@ -12,16 +12,15 @@ interface Options<A> {
 export class PolledCursor<A> implements Cursor<A> {
   readonly span = undefined
   missed = 0
-  received = 0
-  lagged = 0
-  conflated = 0
+  private received = 0
+  private lagged = 0
   private readonly options: Options<A>
 
   constructor(options: Options<A>) {
     this.options = options
   }
-  wait<A2, E, R>(then: Effect.Effect<A2, E, R>): Effect.Effect<A2, E, R> {
-    return Effect.andThen(this.options.wait, then)
+  wait<A2, E, R>(next: Effect.Effect<A2, E, R>): Effect.Effect<A2, E, R> {
+    return Effect.andThen(this.options.wait, next)
   }
   poll(): Polled<A> {
     const polled = this.options.poll()
@@ -35,6 +34,12 @@ export class PolledCursor<A> implements Cursor<A> {
     this.missed = error.missed
     this.lagged += error.missed
     return Overrun
+  }
+  feed(taker: Taker<A>): ReturnType<Cursor<A>["feed"]> {
+    return feedByPolling(this, taker)
+  }
+  counts(): Counts {
+    return { received: this.received, lagged: this.lagged, conflated: 0 }
   }
   pending(): number {
     return this.options.pending()

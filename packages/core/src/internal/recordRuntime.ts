@@ -83,9 +83,12 @@ export class Claim<in out A> implements Producer<A> {
   readonly name: string
   private readonly owner: RecordRuntime<A>
   private readonly verbs: Verbs<A>
+  private readonly sink: Verbs<A>["sink"]
   /** How many fibers wait in `produceAsync`. */
   private waiting = 0
   private released = false
+  /** Neither released, nor is there anything to validate. */
+  private open: boolean
   private readonly validate: ((value: A) => void) | undefined
 
   constructor(name: string, owner: RecordRuntime<A>, verbs: Verbs<A>) {
@@ -93,7 +96,9 @@ export class Claim<in out A> implements Producer<A> {
     this.name = name
     this.owner = owner
     this.validate = owner.options.validate
+    this.open = this.validate === undefined
     this.verbs = verbs
+    this.sink = verbs.sink
   }
   readonly produce = (value: A): Effect.Effect<void> =>
     step((fiber) => this.admits(value) ? this.verbs.decideProduce(value, fiber) : this.verbs.drop())
@@ -110,12 +115,13 @@ export class Claim<in out A> implements Producer<A> {
         () => Effect.sync(() => this.wait(-1))
       )
     })
-  readonly produceUnsafe = (value: A): Produced => this.admits(value) ? this.verbs.produceUnsafe(value) : "Closed"
+  readonly produceUnsafe = (value: A): Produced => this.open || this.admits(value) ? this.sink.push(value) : "Closed"
 
   /** Those that wait under a claim that was released are waited for by nobody. */
   release(): void {
     if (this.released) return
     this.released = true
+    this.open = false
     this.owner.claims.delete(this)
     this.owner.wait(-this.waiting)
   }
@@ -133,9 +139,11 @@ export class Claim<in out A> implements Producer<A> {
 /** A buffer that someone wrote against the interface alone. */
 class ForeignVerbs<in out A> extends Verbs<A> {
   private readonly buffer: Buffer<A>
+  readonly sink: Verbs<A>["sink"]
   constructor(buffer: Buffer<A>) {
     super(buffer.record)
     this.buffer = buffer
+    this.sink = { push: buffer.produceUnsafe }
   }
   readonly produceUnsafe = (value: A): Produced => this.buffer.produceUnsafe(value)
   protected push(value: A): Produced {

@@ -1,67 +1,83 @@
 /**
- * The arithmetic of an overwriting ring, without Effect: one write position, any number of read positions, exact lag.
- * Positions count values since the start; `slot` is the same position modulo the capacity, kept beside it so that no
- * step divides. Source: the sequence arithmetic of the LMAX Disruptor, with overwriting instead of a gating sequence.
+ * The arithmetic of an overwriting ring, without Effect: one write position, any number of read positions, exact lag. A
+ * position counts values since the start. It is kept as its slot and the position of slot 0 in the same lap, so that a
+ * step divides nothing, writes one number, and stays in small integers however many values there were. Source: the
+ * sequence arithmetic of the LMAX Disruptor, with overwriting instead of a gating sequence.
  */
 import { Empty, Overrun, type Polled } from "./cursor.ts"
 
 /** The last `capacity` values produced. */
 export class Ring<A> {
   readonly capacity: number
-  readonly slots: Array<A>
-  /** The position of the next value; also how many were produced. */
-  head = 0
-  headSlot = 0
+  readonly slots: Array<A> = []
+  lap = 0
+  slot = 0
 
   constructor(capacity: number) {
     this.capacity = capacity
-    this.slots = []
+  }
+  /** The position of the next value; also how many were produced. */
+  head(): number {
+    return this.lap + this.slot
   }
   push(value: A): void {
-    this.slots[this.headSlot] = value
-    this.head++
-    if (++this.headSlot === this.capacity) this.headSlot = 0
+    this.slots[this.slot] = value
+    if (++this.slot === this.capacity) {
+      this.slot = 0
+      this.lap += this.capacity
+    }
   }
   held(): number {
-    return this.head < this.capacity ? this.head : this.capacity
+    return Math.min(this.head(), this.capacity)
   }
   /** The newest value; only where `held() > 0`. */
   newest(): A {
-    return this.slots[this.headSlot === 0 ? this.capacity - 1 : this.headSlot - 1]!
+    return this.slots[(this.slot === 0 ? this.capacity : this.slot) - 1]!
   }
 }
 
 /** One read position in a ring. Starts at the next value produced. */
 export class RingPosition<A> {
   readonly ring: Ring<A>
-  next: number
-  nextSlot: number
+  private readonly first: number
+  lap: number
+  slot: number
   /** How many values the last `Overrun` skipped. */
   missed = 0
+  /** How many all of them did. */
+  skipped = 0
 
   constructor(ring: Ring<A>) {
     this.ring = ring
-    this.next = ring.head
-    this.nextSlot = ring.headSlot
+    this.first = ring.head()
+    this.lap = ring.lap
+    this.slot = ring.slot
+  }
+  /** How many values were taken. */
+  taken(): number {
+    return this.lap + this.slot - this.first - this.skipped
   }
   /** Values produced and not yet read, overwritten ones included. */
   pending(): number {
-    return this.ring.head - this.next
+    return this.ring.lap - this.lap + (this.ring.slot - this.slot)
   }
   take(): Polled<A> {
-    const ring = this.ring
-    const behind = ring.head - this.next
+    const { capacity, slots } = this.ring
+    const behind = this.pending()
     if (behind === 0) return Empty
-    if (behind > ring.capacity) {
+    if (behind > capacity) {
       // Full, so the oldest value held is where the next one will go.
-      this.missed = behind - ring.capacity
-      this.next = ring.head - ring.capacity
-      this.nextSlot = ring.headSlot
+      this.missed = behind - capacity
+      this.skipped += this.missed
+      this.lap = this.ring.lap - capacity
+      this.slot = this.ring.slot
       return Overrun
     }
-    const value = ring.slots[this.nextSlot]!
-    this.next++
-    if (++this.nextSlot === ring.capacity) this.nextSlot = 0
+    const value = slots[this.slot]!
+    if (++this.slot === capacity) {
+      this.slot = 0
+      this.lap += capacity
+    }
     return value
   }
 }

@@ -116,7 +116,7 @@ export class Run {
   private isQuiet(): boolean {
     return this.components.every((running) =>
       running.outcome !== undefined
-      || (running.spec.kind !== "Source" && running.inFlight() === 0
+      || (running.spec.kind !== "Source" && running.total("inFlight") === 0
         && running.inputs.every(({ cursor }) => cursor.pending() === 0))
     )
   }

@@ -12,7 +12,7 @@
  */
 import { Effect, Effectable, Exit, type Fiber } from "effect"
 
-type AnyFiber = Fiber.Fiber<unknown, unknown>
+export type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 const evaluate = "~effect/Effect/evaluate"
 const exitTypeId = "~effect/Exit"

@@ -5,7 +5,7 @@
 import { Effect, type Option, type Scheduler, type Scope, type Tracer } from "effect"
 import type { Produced } from "../Producer.ts"
 import type { Contention } from "./contention.ts"
-import { type Cursor, Empty, Ended, Overrun, type Polled } from "./cursor.ts"
+import { type Counts, type Cursor, Empty, Ended, feedByPolling, type Polled, type Taker } from "./cursor.ts"
 import { Gate, type Pump } from "./gate.ts"
 import { Traced } from "./traced.ts"
 
@@ -44,11 +44,14 @@ export abstract class GatedStore<A> implements Store<A> {
   abstract readonly kind: string
   abstract readonly capacity: number
   readonly gate: Gate
-  closed = false
-  produced = 0
+  abstract readonly produced: number
   overwritten = 0
   get keepsSpans(): boolean {
     return true
+  }
+
+  get closed(): boolean {
+    return this.gate.closed
   }
 
   constructor(dispatcher: Scheduler.SchedulerDispatcher) {
@@ -68,8 +71,7 @@ export abstract class GatedStore<A> implements Store<A> {
     return Effect.sync(() => this.push(value))
   }
   close(): void {
-    this.closed = true
-    this.gate.signalAll()
+    this.gate.close()
   }
 }
 
@@ -78,35 +80,32 @@ export abstract class GatedCursor<A> implements Cursor<A> {
   protected readonly owner: { readonly gate: Gate; readonly closed: boolean }
   detached = false
   missed = 0
-  received = 0
-  lagged = 0
-  conflated = 0
   span: Tracer.AnySpan | undefined
 
   constructor(owner: { readonly gate: Gate; readonly closed: boolean }) {
     this.owner = owner
   }
   protected readonly isReady = (): boolean => this.detached || this.owner.closed || this.available() > 0
-  wait<A2, E, R>(then: Effect.Effect<A2, E, R>): Effect.Effect<A2, E, R> {
-    return this.owner.gate.wait(this.isReady, then)
+  wait<A2, E, R>(next: Effect.Effect<A2, E, R>): Effect.Effect<A2, E, R> {
+    return this.owner.gate.wait(this.isReady, next)
   }
-  /** Takes the next value there is; `Overrun` sets `missed`. */
+  abstract counts(): Counts
+  /** Takes the next value there is and counts it; `Overrun` sets `missed`. */
   abstract take(): Polled<A>
   abstract available(): number
   poll(): Polled<A> {
     if (this.detached) return Ended
     const taken = this.take()
     if (taken === Empty) return this.owner.closed ? Ended : Empty
-    if (taken === Overrun) this.lagged += this.missed
-    else if (taken !== Ended) {
-      this.received++
-      if (taken instanceof Traced) {
-        this.span = taken.span
-        return taken.value
-      }
-      this.span = undefined
+    if (taken instanceof Traced) {
+      this.span = taken.span
+      return taken.value
     }
+    this.span = undefined
     return taken
+  }
+  feed(taker: Taker<A>): ReturnType<Cursor<A>["feed"]> {
+    return feedByPolling(this, taker)
   }
   pending(): number {
     return this.detached ? 0 : this.available()
@@ -117,8 +116,12 @@ export abstract class GatedCursor<A> implements Cursor<A> {
   }
 }
 
-/** A reader's place in a gated store whose readers each see every value. */
+/**
+ * A reader's place in a gated store whose readers each see every value. Where they compete, one that looks again before
+ * its fiber has had a turn would take every value.
+ */
 export abstract class PumpedCursor<A> extends GatedCursor<A> {
+  /** Waits as `wait` does, but calls `pump` at each wake-up without the fiber, until it answers with an effect for it. */
   pump(pump: Pump): Effect.Effect<void> {
     return this.owner.gate.pump(this.isReady, pump)
   }

@@ -36,7 +36,7 @@ const superviseSlot = (running: Running, slot: Slot): Effect.Effect<void, Cause.
       const handled = slot.handled
       const abandoned = slot.abandoned
       const exit = yield* Effect.exit(running.spec.attempt(running, slot))
-      if (exit._tag === "Success") return slot.end()
+      if (exit._tag === "Success") return slot.end(slot.inFlight)
       slot.abandon()
       slot.state = "Restarting"
       running.lastCause = Cause.pretty(exit.cause)

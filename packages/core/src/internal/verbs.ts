@@ -2,14 +2,12 @@
  * The four verbs as decisions taken inside one step, so that whoever stands between a producer and the buffer (a claim)
  * adds no step of its own.
  */
-import { Effect, Exit, type Fiber } from "effect"
+import { Effect, Exit } from "effect"
 import type { Produced, ProduceError, Producer, TryProduceError } from "../Producer.ts"
 import { BufferClosed, BufferFull } from "../Producer.ts"
-import { step } from "./step.ts"
+import { type AnyFiber, step } from "./step.ts"
 import { Throttle } from "./throttle.ts"
 import { withoutStack } from "./withoutStack.ts"
-
-export type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 export abstract class Verbs<in A> implements Producer<A> {
   readonly record: string
@@ -26,6 +24,8 @@ export abstract class Verbs<in A> implements Producer<A> {
   readonly produceAsync = <B extends A>(value: B): Effect.Effect<void, ProduceError<B>> =>
     step((fiber) => this.decideProduceAsync(value, fiber))
   abstract readonly produceUnsafe: (value: A) => Produced
+  /** Where `produceUnsafe` ends, for those that stand before it. */
+  abstract readonly sink: { push(value: A): Produced }
 
   abstract decideProduce(value: A, fiber: AnyFiber): Effect.Effect<void>
   abstract decideProduceAsync<B extends A>(value: B, fiber: AnyFiber): Effect.Effect<void, ProduceError<B>>

@@ -6,7 +6,7 @@ import { type Clock, Effect, Option, type Scheduler } from "effect"
 import type { Produced } from "../../Producer.ts"
 import { Backlog, type BacklogPosition } from "../backlog.ts"
 import { Contention } from "../contention.ts"
-import type { Cursor, Empty } from "../cursor.ts"
+import type { Counts, Cursor, Empty } from "../cursor.ts"
 import { microtask } from "../microtask.ts"
 import { Parked, parking } from "../step.ts"
 import { GatedStore, PumpedCursor } from "../store.ts"
@@ -18,6 +18,9 @@ export class Bounded<A> extends GatedStore<A> {
   readonly kind = "Bounded"
   readonly capacity: number
   readonly backlog: Backlog<A>
+  get produced(): number {
+    return this.backlog.head
+  }
   /** Producers that wait for room, in the order in which they came. */
   private readonly waiters = new Set<Waiter<A>>()
   private admitting = false
@@ -32,7 +35,7 @@ export class Bounded<A> extends GatedStore<A> {
   push(value: A): Produced {
     if (this.closed) return "Closed"
     if (this.waiters.size > 0 || this.backlog.isFull()) return "Full"
-    this.put(value)
+    this.backlog.put(value)
     if (this.gate.idle) this.gate.signal()
     return "Accepted"
   }
@@ -83,7 +86,7 @@ export class Bounded<A> extends GatedStore<A> {
     for (const waiter of this.waiters) {
       if (this.backlog.isFull()) break
       this.waiters.delete(waiter)
-      this.put(waiter.value)
+      this.backlog.put(waiter.value)
       admitted.push(waiter)
     }
     if (this.waiters.size === 0) this.contention.end()
@@ -91,10 +94,6 @@ export class Bounded<A> extends GatedStore<A> {
     if (admitted.length > 0) this.gate.signal()
     // Only now: a producer that is resumed may produce again at once.
     for (const waiter of admitted) waiter.resume(accepted)
-  }
-  private put(value: A): void {
-    this.backlog.put(value)
-    this.produced++
   }
 }
 
@@ -126,6 +125,9 @@ class BoundedCursor<A> extends PumpedCursor<A> {
     const taken = this.store.backlog.take(this.position)
     this.store.roomMade()
     return taken
+  }
+  counts(): Counts {
+    return { received: this.position.taken(), lagged: 0, conflated: 0 }
   }
   available(): number {
     return this.store.backlog.head - this.position.next

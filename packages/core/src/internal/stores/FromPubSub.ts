@@ -2,12 +2,13 @@
 import { Effect, MutableList, Option, PubSub, type Scheduler, type Scope } from "effect"
 import { PreventSchedulerYield } from "effect/Scheduler"
 import type { Produced } from "../../Producer.ts"
-import { type Cursor, Empty, Ended, type Polled } from "../cursor.ts"
+import { type Counts, type Cursor, Empty, Ended, type Polled } from "../cursor.ts"
 import { Offering } from "../offering.ts"
 import { GatedCursor, GatedStore } from "../store.ts"
 
 export class FromPubSub<A> extends GatedStore<A> {
   readonly kind = "PubSub"
+  produced = 0
   readonly pubsub: PubSub.PubSub<A>
   private last: Option.Option<A> = Option.none()
   private readonly offering = new Offering()
@@ -72,6 +73,7 @@ class PubSubCursor<A> extends GatedCursor<A> {
   private readonly arrivalOrClose: Effect.Effect<void>
   /** How many fibers wait. */
   private waiting = 0
+  private received = 0
 
   constructor(store: FromPubSub<A>, subscription: PubSub.Subscription<A>) {
     super(store)
@@ -97,10 +99,15 @@ class PubSubCursor<A> extends GatedCursor<A> {
       () => Effect.sync(() => this.waiting--)
     )
   }
-  override wait<A2, E, R>(then: Effect.Effect<A2, E, R>): Effect.Effect<A2, E, R> {
-    return Effect.andThen(this.arrivalOrClose, then)
+  override wait<A2, E, R>(next: Effect.Effect<A2, E, R>): Effect.Effect<A2, E, R> {
+    return Effect.andThen(this.arrivalOrClose, next)
   }
   take(): Polled<A> {
+    const taken = this.next()
+    if (taken !== Empty && taken !== Ended) this.received++
+    return taken
+  }
+  private next(): Polled<A> {
     if (this.arrived.length > 0) return this.arrived.shift()!
     const { ended, pubsub, replayWindow, shutdownFlag, strategy, subscribers } = this.subscription
     if (shutdownFlag.current) return Ended
@@ -115,6 +122,9 @@ class PubSubCursor<A> extends GatedCursor<A> {
     if (this.endTold) return Ended
     this.endTold = true
     return ended.current.value
+  }
+  counts(): Counts {
+    return { received: this.received, lagged: 0, conflated: 0 }
   }
   available(): number {
     return this.arrived.length + Option.getOrElse(PubSub.remainingUnsafe(this.subscription), () => 0)

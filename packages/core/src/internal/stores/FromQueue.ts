@@ -1,12 +1,13 @@
 /** An Effect Queue behind a record, with the Queue's own semantics: its readers compete, and nobody counts lag. */
 import { Effect, Exit, Option, Queue, type Scheduler } from "effect"
 import type { Produced } from "../../Producer.ts"
-import { type Cursor, Empty, Ended, type Polled } from "../cursor.ts"
+import { type Counts, type Cursor, Empty, Ended, type Polled } from "../cursor.ts"
 import { Offering } from "../offering.ts"
 import { GatedCursor, GatedStore } from "../store.ts"
 
 export class FromQueue<A> extends GatedStore<A> {
   readonly kind = "Queue"
+  produced = 0
   readonly queue: Queue.Queue<A, any>
   private last: Option.Option<A> = Option.none()
   private readonly offering = new Offering()
@@ -58,6 +59,7 @@ export class FromQueue<A> extends GatedStore<A> {
 class QueueCursor<A> extends GatedCursor<A> {
   private readonly queue: Queue.Queue<A, any>
   private readonly arrivalOrClose: Effect.Effect<unknown>
+  private received = 0
 
   constructor(store: FromQueue<A>) {
     super(store)
@@ -65,13 +67,18 @@ class QueueCursor<A> extends GatedCursor<A> {
     // `peek` takes nothing, so the loser of the race has lost nothing.
     this.arrivalOrClose = Effect.raceFirst(Effect.exit(Queue.peek(this.queue)), super.wait(Effect.void))
   }
-  override wait<A2, E, R>(then: Effect.Effect<A2, E, R>): Effect.Effect<A2, E, R> {
-    return Effect.andThen(this.arrivalOrClose, then)
+  override wait<A2, E, R>(next: Effect.Effect<A2, E, R>): Effect.Effect<A2, E, R> {
+    return Effect.andThen(this.arrivalOrClose, next)
   }
   take(): Polled<A> {
     const taken = Queue.takeUnsafe(this.queue)
     if (taken === undefined) return Empty
-    return Exit.isSuccess(taken) ? taken.value : Ended
+    if (Exit.isFailure(taken)) return Ended
+    this.received++
+    return taken.value
+  }
+  counts(): Counts {
+    return { received: this.received, lagged: 0, conflated: 0 }
   }
   available(): number {
     return Queue.sizeUnsafe(this.queue)

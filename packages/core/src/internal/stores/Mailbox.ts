@@ -1,11 +1,12 @@
 /** One value until it is taken. Readers compete for it; a value that finds the slot full replaces what is in it. */
 import { Option } from "effect"
 import type { Produced } from "../../Producer.ts"
-import { type Cursor, Empty } from "../cursor.ts"
+import { type Counts, type Cursor, Empty } from "../cursor.ts"
 import { GatedCursor, GatedStore } from "../store.ts"
 
 export class Mailbox<A> extends GatedStore<A> {
   readonly kind = "Mailbox"
+  produced = 0
   readonly capacity = 1
   slot: A | typeof Empty = Empty
 
@@ -33,6 +34,7 @@ export class Mailbox<A> extends GatedStore<A> {
 
 class MailboxCursor<A> extends GatedCursor<A> {
   private readonly store: Mailbox<A>
+  private received = 0
 
   constructor(store: Mailbox<A>) {
     super(store)
@@ -40,8 +42,12 @@ class MailboxCursor<A> extends GatedCursor<A> {
   }
   take(): A | typeof Empty {
     const value = this.store.slot
+    if (value !== Empty) this.received++
     this.store.slot = Empty
     return value
+  }
+  counts(): Counts {
+    return { received: this.received, lagged: 0, conflated: 0 }
   }
   available(): number {
     return this.store.held()

@@ -1,11 +1,12 @@
 /** The newest value. A reader gets the current one once, then each change it is in time for; skipped ones are counted. */
 import { Option } from "effect"
 import type { Produced } from "../../Producer.ts"
-import { type Cursor, Empty } from "../cursor.ts"
+import { type Counts, type Cursor, Empty } from "../cursor.ts"
 import { GatedStore, PumpedCursor } from "../store.ts"
 
 export class SingleLatest<A> extends GatedStore<A> {
   readonly kind = "SingleLatest"
+  produced = 0
   readonly capacity = 1
   value: A | typeof Empty = Empty
   /** Whether a reader has had the current value. */
@@ -33,6 +34,8 @@ export class SingleLatest<A> extends GatedStore<A> {
 
 class LatestCursor<A> extends PumpedCursor<A> {
   private readonly store: SingleLatest<A>
+  private received = 0
+  private conflated = 0
   /** How many values had been produced when this reader last took one. */
   private seen: number
 
@@ -47,6 +50,7 @@ class LatestCursor<A> extends PumpedCursor<A> {
     if (this.seen === store.produced) return Empty
     this.conflated += store.produced - this.seen - 1
     this.seen = store.produced
+    this.received++
     store.taken = true
     return store.value
   }
@@ -54,6 +58,9 @@ class LatestCursor<A> extends PumpedCursor<A> {
     // Of what it left, all but the newest would have been skipped.
     if (!this.detached && this.available() > 0) this.conflated += this.store.produced - this.seen - 1
     super.close()
+  }
+  counts(): Counts {
+    return { received: this.received, lagged: 0, conflated: this.conflated }
   }
   available(): number {
     return this.seen === this.store.produced ? 0 : 1

@@ -1,14 +1,18 @@
 /** The last `capacity` values. Never refuses; a reader that falls behind is told exactly how many it missed. */
 import { Option, type Scheduler } from "effect"
 import type { Produced } from "../../Producer.ts"
-import { type Cursor, Overrun, type Polled } from "../cursor.ts"
+import { type Counts, type Cursor, Empty, Ended, Overrun, type Polled, type Taker } from "../cursor.ts"
 import { Ring, RingPosition } from "../ring.ts"
 import { GatedStore, PumpedCursor } from "../store.ts"
+import { Traced } from "../traced.ts"
 
 export class SpmcRing<A> extends GatedStore<A> {
   readonly kind = "SpmcRing"
   readonly capacity: number
   readonly ring: Ring<A>
+  get produced(): number {
+    return this.ring.head()
+  }
 
   constructor(capacity: number, dispatcher: Scheduler.SchedulerDispatcher) {
     super(dispatcher)
@@ -16,17 +20,18 @@ export class SpmcRing<A> extends GatedStore<A> {
     this.ring = new Ring(capacity)
   }
   push(value: A): Produced {
-    if (this.closed) return "Closed"
+    if (this.gate.idle) {
+      if (this.gate.closed) return "Closed"
+      this.gate.signal()
+    }
     this.ring.push(value)
-    this.produced++
-    if (this.gate.idle) this.gate.signal()
     return "Accepted"
   }
   open(): Cursor<A> {
     return new RingCursor(this)
   }
   latest(): Option.Option<A> {
-    return this.ring.head === 0 ? Option.none() : Option.some(this.ring.newest())
+    return this.ring.held() === 0 ? Option.none() : Option.some(this.ring.newest())
   }
   held(): number {
     return this.ring.held()
@@ -45,7 +50,33 @@ class RingCursor<A> extends PumpedCursor<A> {
     if (taken === Overrun) this.missed = this.position.missed
     return taken
   }
+  /** As `poll` would, with all of it in one loop: half the cost of a value. */
+  override feed(taker: Taker<A>): ReturnType<Cursor<A>["feed"]> {
+    const { position } = this
+    const { ring } = position
+    const { capacity, slots } = ring
+    while (!this.detached) {
+      const behind = ring.lap - position.lap + (ring.slot - position.slot)
+      if (behind === 0) return this.owner.closed ? Ended : Empty
+      if (behind > capacity) {
+        position.take()
+        this.missed = position.missed
+        return Overrun
+      }
+      const taken = slots[position.slot]!
+      if (++position.slot === capacity) {
+        position.slot = 0
+        position.lap += capacity
+      }
+      const more = taken instanceof Traced ? taker.takes(taken.value, taken.span) : taker.takes(taken as A, undefined)
+      if (!more) return undefined
+    }
+    return Ended
+  }
   available(): number {
     return this.position.pending()
+  }
+  counts(): Counts {
+    return { received: this.position.taken(), lagged: this.position.skipped, conflated: 0 }
   }
 }
