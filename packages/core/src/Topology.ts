@@ -38,11 +38,14 @@ export class Topology extends Context.Service<Topology, {
 /**
  * Puts the components together, refuses them with all their faults at once, starts them, and adds the drain as the
  * first finalizer to run. `drainTimeout` (default 5 seconds) is the deadline of the whole drain: what has not finished
- * then is interrupted. The report goes to `onShutdown`, and is logged when there is none.
+ * then is interrupted. The report goes to `onShutdown`, and is logged when there is none. `metrics` (default true) says
+ * whether the `sluice_*` series are registered: they cost nothing while values flow, but some 8 kB for each component,
+ * which counts where there are thousands.
  */
 export const layer = <A, E, R>(components: Layer.Layer<A, E, R>, options?: {
   readonly drainTimeout?: Duration.Input
   readonly onShutdown?: (report: ShutdownReport) => Effect.Effect<void>
+  readonly metrics?: boolean
 }): Layer.Layer<A | Topology, E | TopologyInvalid, Exclude<R, Topology | Assembly>> =>
   Layer.fromBuildMemo((memoMap, scope) =>
     Effect.gen(function*() {
@@ -59,7 +62,7 @@ export const layer = <A, E, R>(components: Layer.Layer<A, E, R>, options?: {
       // Uninterruptible: what has started is drained.
       yield* Effect.uninterruptible(Effect.gen(function*() {
         yield* run.attach
-        yield* Scope.provide(registerMetrics(run), scope)
+        if (options?.metrics ?? true) yield* Scope.provide(registerMetrics(run), scope)
         yield* Effect.forkIn(watchStalls(run), scope)
         yield* Scope.addFinalizerExit(scope, (exit) =>
           Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)

@@ -22,6 +22,16 @@ const warnings = <A, E, R>(effect: (lines: ReadonlyArray<string>) => Effect.Effe
 }
 
 describe("metrics", () => {
+  it.effect("are not registered where the topology does without", () =>
+    Effect.gen(function*() {
+      yield* Layer.build(Topology.layer(Consumer.layer(Ring, { name: "plain", handle: () => Effect.void }), {
+        metrics: false,
+        onShutdown: () => Effect.void
+      }))
+      const series = yield* Metric.snapshot
+      assert.deepStrictEqual(series.filter(({ id }) => id.startsWith("sluice_")), [])
+    }).pipe(Effect.provide(Ring.layer), Effect.scoped, Effect.provideService(Metric.MetricRegistry, new Map())))
+
   it.effect("are the statistics, read on demand, with record and component; gone with the topology", () =>
     Effect.gen(function*() {
       const gate = Latch.makeUnsafe(false)

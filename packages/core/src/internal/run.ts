@@ -26,14 +26,9 @@ export class Run {
       writes: writes.map(({ key }) => key)
     }))
     this.records = [...new Set(specs.flatMap(({ reads, writes }) => [...reads, ...writes]))]
-    this.components = specs.map((spec) =>
-      new Running(spec, {
-        scope: Scope.forkUnsafe(scope),
-        clock,
-        stop: this.stop,
-        onIdle: () => this.checkQuiet()
-      })
-    )
+    const { stop } = this
+    const onIdle = () => this.checkQuiet()
+    this.components = specs.map((spec) => new Running(spec, { scope: Scope.forkUnsafe(scope), clock, stop, onIdle }))
   }
 
   /** Checks the whole, claims what components write and subscribes their readers. Nothing runs yet. */

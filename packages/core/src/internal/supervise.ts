@@ -8,28 +8,40 @@ import { defaultRestart, type Running, type Slot } from "./component.ts"
 
 /** Runs a component to its end, then gives up its readers and claims. Fails once a restart schedule has ended. */
 export const supervise = (running: Running): Effect.Effect<void, Cause.Cause<unknown>> =>
-  Effect.forEach(running.slots, (slot) => superviseSlot(running, slot), { concurrency: "unbounded", discard: true })
-    .pipe(
-      Effect.onExit((exit) => {
-        running.outcome = exit._tag === "Success"
-          ? "Done"
-          : Cause.hasInterruptsOnly(exit.cause)
-          ? "Interrupted"
-          : "Failed"
-        for (const input of running.inputs) input.left = input.cursor.pending()
-        for (const claim of running.claims) claim.release()
-        // What was missed within a second of the last warning is told now.
-        return Effect.forEach(running.inputs, ({ warn }) => warn, { discard: true }).pipe(
-          Effect.andThen(Scope.close(running.scope, exit)),
-          Effect.andThen(running.over.open)
-        )
-      })
-    )
+  superviseSlots(running).pipe(
+    Effect.onExit((exit) => {
+      running.outcome = exit._tag === "Success"
+        ? "Done"
+        : Cause.hasInterruptsOnly(exit.cause)
+        ? "Interrupted"
+        : "Failed"
+      for (const input of running.inputs) input.left = input.cursor.pending()
+      for (const claim of running.claims) claim.release()
+      // What was missed within a second of the last warning is told now.
+      return Effect.forEach(running.inputs, ({ warn }) => warn, { discard: true }).pipe(
+        Effect.andThen(Scope.close(running.scope, exit)),
+        Effect.andThen(running.over.open)
+      )
+    })
+  )
+
+/** A single slot runs in the component's own fiber: one fiber less for each of thousands. */
+const superviseSlots = (running: Running): Effect.Effect<void, Cause.Cause<unknown>> => {
+  const [only, ...others] = running.slots
+  return only !== undefined && others.length === 0
+    ? superviseSlot(running, only)
+    : Effect.forEach(running.slots, (slot) => superviseSlot(running, slot), {
+      concurrency: "unbounded",
+      discard: true
+    })
+}
+
+const newDelays = ({ spec }: Running) => Schedule.toStep(spec.restart ?? defaultRestart)
 
 const superviseSlot = (running: Running, slot: Slot): Effect.Effect<void, Cause.Cause<unknown>> =>
   Effect.gen(function*() {
-    const newDelays = Schedule.toStep(running.spec.restart ?? defaultRestart)
-    let delays = yield* newDelays
+    // From the first failure on: most components never fail.
+    let delays: Effect.Success<ReturnType<typeof newDelays>> | undefined
     while (true) {
       slot.state = "Running"
       slot.attempt++
@@ -40,7 +52,7 @@ const superviseSlot = (running: Running, slot: Slot): Effect.Effect<void, Cause.
       slot.abandon()
       slot.state = "Restarting"
       running.lastCause = Cause.pretty(exit.cause)
-      if (slot.handled > handled) delays = yield* newDelays
+      if (delays === undefined || slot.handled > handled) delays = yield* newDelays(running)
 
       const [, delay] = yield* delays(yield* Clock.currentTimeMillis, exit.cause).pipe(
         Pull.catchDone(() => Effect.fail(exit.cause))
