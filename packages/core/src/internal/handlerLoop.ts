@@ -66,8 +66,7 @@ export class HandlerLoop extends Pump implements Taker<unknown> {
   body(): Effect.Effect<void, unknown, any> {
     const { slot } = this
     this.interrupted = false
-    while (slot.handled < this.yieldAt) {
-      this.stopAt = Math.min(this.yieldAt, slot.beginSample())
+    while (slot.handled < this.stopAt || this.goesOn()) {
       const fed = this.cursor.feed(this)
       if (this.values.length > 0) this.batch()
       const { rest } = this
@@ -90,6 +89,12 @@ export class HandlerLoop extends Pump implements Taker<unknown> {
     }
     this.yieldAt = slot.handled + inline
     return Effect.yieldNow
+  }
+  /** Whether it is not yet time to yield; if so, until when the cursor may go on: the end of a sample, or the next one. */
+  private goesOn(): boolean {
+    if (this.slot.handled >= this.yieldAt) return false
+    this.stopAt = Math.min(this.yieldAt, this.slot.beginSample())
+    return true
   }
   /** `body` without the fiber: nothing once it has caught up, else what the fiber goes on with. */
   pump(): Effect.Effect<void, unknown, any> | undefined {

@@ -109,11 +109,8 @@ export class Claim<in out A> implements Producer<A> {
       if (!this.admits(value)) return this.verbs.refuse(value)
       const decided = this.verbs.decideProduceAsync(value, fiber)
       if (Exit.isExit(decided)) return decided
-      return Effect.acquireUseRelease(
-        Effect.sync(() => this.wait(1)),
-        () => decided,
-        () => Effect.sync(() => this.wait(-1))
-      )
+      this.wait(1)
+      return Effect.ensuring(decided, this.waited)
     })
   readonly produceUnsafe = (value: A): Produced => this.open || this.admits(value) ? this.sink.push(value) : "Closed"
 
@@ -125,6 +122,7 @@ export class Claim<in out A> implements Producer<A> {
     this.owner.claims.delete(this)
     this.owner.wait(-this.waiting)
   }
+  private readonly waited = Effect.sync(() => this.wait(-1))
   private wait(change: -1 | 1): void {
     this.waiting += change
     if (!this.released) this.owner.wait(change)

@@ -38,13 +38,11 @@ const StepImpl = function(this: any, decide: unknown) {
 StepImpl.prototype = Effectable.Prototype<Step>({
   label: "Sluice.step",
   evaluate(fiber) {
-    const decided = this.decide(fiber)
-    // As `Exit.isExit` says, without its checks of what an Effect is: measured at a tenth of a produce.
-    return exitTypeId in decided ? (decided as any)[evaluate](fiber) : decided
+    return (this.decide(fiber) as any)[evaluate](fiber)
   }
 })
 
-/** `decide` answers with an Exit, handed over in this step, or with an Effect to go on with. */
+/** What `decide` answers with is evaluated in the same step: an Exit is handed over, a finalizer is in place. */
 export const step = <A, E = never, R = never>(
   decide: (fiber: AnyFiber) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> => new StepImpl(decide)

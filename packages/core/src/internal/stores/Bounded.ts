@@ -6,10 +6,11 @@ import { type Clock, Effect, Option, type Scheduler } from "effect"
 import type { Produced } from "../../Producer.ts"
 import { Backlog, type BacklogPosition } from "../backlog.ts"
 import { Contention } from "../contention.ts"
-import type { Counts, Cursor, Empty } from "../cursor.ts"
+import { type Counts, type Cursor, Empty, Ended, type Taker } from "../cursor.ts"
 import { microtask } from "../microtask.ts"
 import { Parked, parking } from "../step.ts"
 import { GatedStore, PumpedCursor } from "../store.ts"
+import { Traced } from "../traced.ts"
 
 const accepted = Effect.succeed<Produced>("Accepted")
 const refused = Effect.succeed<Produced>("Closed")
@@ -128,6 +129,18 @@ class BoundedCursor<A> extends PumpedCursor<A> {
   }
   counts(): Counts {
     return { received: this.position.taken(), lagged: 0, conflated: 0 }
+  }
+  /** As `poll` would, with all of it in one loop. */
+  override feed(taker: Taker<A>): ReturnType<Cursor<A>["feed"]> {
+    const { position, store } = this
+    while (!this.detached) {
+      const taken = store.backlog.take(position)
+      if (taken === Empty) return store.gate.closed ? Ended : Empty
+      store.roomMade()
+      const more = taken instanceof Traced ? taker.takes(taken.value, taken.span) : taker.takes(taken, undefined)
+      if (!more) return undefined
+    }
+    return Ended
   }
   available(): number {
     return this.store.backlog.head - this.position.next
