@@ -25,7 +25,7 @@ import { FromQueue } from "./internal/stores/FromQueue.ts"
 import { Mailbox } from "./internal/stores/Mailbox.ts"
 import { SingleLatest } from "./internal/stores/SingleLatest.ts"
 import { SpmcRing } from "./internal/stores/SpmcRing.ts"
-import { Traced, traced } from "./internal/traced.ts"
+import { Traced } from "./internal/traced.ts"
 import { Verbs } from "./internal/verbs.ts"
 import type { Produced, ProduceError, Producer } from "./Producer.ts"
 import type { Reader, RecvError } from "./Reader.ts"
@@ -218,7 +218,10 @@ class StoreBuffer<in out A> extends Verbs<A> implements Buffer<A> {
     return this.store.push(this.stored(value, fiber))
   }
   private stored(value: A, fiber: AnyFiber): A {
-    return this.store.keepsSpans ? traced(value, fiber) : value
+    const { span } = fiber.cache
+    if (span === undefined || !this.store.keepsSpans) return value
+    this.store.hasSpans = true
+    return new Traced(value, span) as A
   }
   decideProduce(value: A, fiber: AnyFiber): Effect.Effect<void> {
     const produced = this.push(value, fiber)

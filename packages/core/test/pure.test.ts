@@ -25,6 +25,31 @@ describe("Ring", () => {
     assert.strictEqual(position.missed, 7)
     assert.deepStrictEqual([position.take(), position.take(), position.take(), position.take()], [7, 8, 9, Empty])
   })
+  it("many are taken as they would be one by one, across the end of the slots and at any position", () => {
+    for (const capacity of [1, 2, 3, 7]) {
+      const ring = new Ring<number>(capacity)
+      const [single, many] = [new RingPosition(ring), new RingPosition(ring)]
+      let next = 0
+      for (let round = 0; round < 200; round++) {
+        for (let count = round % (capacity + 1); count > 0; count--) ring.push(next++)
+        assert.isFalse(many.isOverrun())
+        while (many.pending() > 0) {
+          const values = many.takeMany(1 + round % 3)
+          assert.deepStrictEqual(values, values.map(() => single.take()))
+        }
+        assert.strictEqual(single.take(), Empty)
+        assert.strictEqual(many.taken(), next)
+      }
+    }
+  })
+  it("counts beyond small integers, with exact lag", () => {
+    const ring = new Ring<number>(4)
+    ring.lap = 2 ** 31 - 4
+    const position = new RingPosition(ring)
+    for (let value = 0; value < 10; value++) ring.push(value)
+    assert.strictEqual(ring.head(), 2 ** 31 + 6)
+    assert.deepStrictEqual([position.take(), position.missed, position.take()], [Overrun, 6, 6])
+  })
   it("a position starts at the next value", () => {
     const ring = new Ring<number>(3)
     ring.push(0)

@@ -12,6 +12,8 @@ export const Overrun = Symbol("@sluice/core/Overrun")
 export const Ended = Symbol("@sluice/core/Ended")
 export type Polled<A> = A | typeof Empty | typeof Overrun | typeof Ended
 
+export type Batch<A> = [A, ...Array<A>] | typeof Empty | typeof Overrun | typeof Ended
+
 /** Takes values as they come, and answers whether it takes another one now. */
 export interface Taker<in A> {
   takes(value: A, span: Tracer.AnySpan | undefined): boolean
@@ -23,6 +25,8 @@ export interface Cursor<out A> {
   poll(): Polled<A>
   /** Polls for `taker`: until it takes no more (undefined), or for as long as there are values. */
   feed(taker: Taker<A>): typeof Empty | typeof Overrun | typeof Ended | undefined
+  /** Takes what is ready, up to `max` values; the spans that were open where they were produced go into `spans`. */
+  takeBatch(max: number, spans: Array<Tracer.AnySpan>): Batch<A>
   /** How many values the last `Overrun` skipped. */
   readonly missed: number
   /** The span that was open where the last value polled was produced, if any. */
@@ -43,6 +47,21 @@ export interface Counts {
   readonly conflated: number
 }
 
+/** `takeBatch`, one `poll` at a time. */
+export const batchByPolling = <A>(cursor: Cursor<A>, max: number, spans: Array<Tracer.AnySpan>): Batch<A> => {
+  const values: Array<A> = []
+  while (values.length < max) {
+    const polled = cursor.poll()
+    if (polled === Empty || polled === Overrun || polled === Ended) {
+      // An end is said again by the next poll; a lag can only come first, since nothing is pushed in between.
+      if (values.length === 0) return polled as Batch<A>
+      break
+    }
+    values.push(polled as A)
+    if (cursor.span !== undefined) spans.push(cursor.span)
+  }
+  return values as [A, ...Array<A>]
+}
 /** `feed`, one `poll` at a time. */
 export const feedByPolling = <A>(cursor: Cursor<A>, taker: Taker<A>): ReturnType<Cursor<A>["feed"]> => {
   while (true) {

@@ -1,7 +1,18 @@
 /** The driver hook over a reader that has none: a buffer of the user's own, which knows only `Reader`. */
-import { Effect } from "effect"
+import { Effect, type Tracer } from "effect"
 import { Lagged, type Reader } from "../Reader.ts"
-import { type Counts, type Cursor, Empty, Ended, feedByPolling, Overrun, type Polled, type Taker } from "./cursor.ts"
+import {
+  type Batch,
+  batchByPolling,
+  type Counts,
+  type Cursor,
+  Empty,
+  Ended,
+  feedByPolling,
+  Overrun,
+  type Polled,
+  type Taker
+} from "./cursor.ts"
 
 export class ForeignCursor<A> implements Cursor<A> {
   private readonly arrival: Effect.Effect<void>
@@ -47,6 +58,9 @@ export class ForeignCursor<A> implements Cursor<A> {
   }
   feed(taker: Taker<A>): ReturnType<Cursor<A>["feed"]> {
     return feedByPolling(this, taker)
+  }
+  takeBatch(max: number, spans: Array<Tracer.AnySpan>): Batch<A> {
+    return batchByPolling(this, max, spans)
   }
   counts(): Counts {
     return { received: this.received, lagged: this.lagged, conflated: 0 }

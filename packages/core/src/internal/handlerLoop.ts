@@ -34,8 +34,6 @@ export class HandlerLoop extends Pump implements Taker<unknown> {
   private stopAt = 0
   /** What the last value or batch left for the fiber. */
   private rest: Handled
-  private values: Array<unknown> = []
-  private spans: Array<Tracer.AnySpan> = []
 
   constructor(
     slot: Slot,
@@ -67,8 +65,7 @@ export class HandlerLoop extends Pump implements Taker<unknown> {
     const { slot } = this
     this.interrupted = false
     while (slot.handled < this.stopAt || this.goesOn()) {
-      const fed = this.cursor.feed(this)
-      if (this.values.length > 0) this.batch()
+      const fed = this.batchMax === 0 ? this.cursor.feed(this) : this.batch()
       const { rest } = this
       if (rest !== undefined) {
         this.rest = undefined
@@ -112,21 +109,19 @@ export class HandlerLoop extends Pump implements Taker<unknown> {
   }
   /** A value from the cursor. */
   takes(value: unknown, span: Tracer.AnySpan | undefined): boolean {
-    if (this.batchMax > 0) {
-      if (span !== undefined) this.spans.push(span)
-      return this.values.push(value) < this.batchMax
-    }
     this.slot.inFlight = 1
     const handled = this.intercept === undefined ? this.handler(value) : this.intercepted(value, [value])
     return this.isHandled(span === undefined ? handled : this.linked(handled, [span]), 1)
   }
-  private batch(): void {
-    const { spans, values } = this
-    this.values = []
-    this.spans = []
+  /** As `cursor.feed`, with all that is ready at once. */
+  private batch(): ReturnType<typeof this.cursor.feed> {
+    const spans: Array<Tracer.AnySpan> = []
+    const values = this.cursor.takeBatch(this.batchMax, spans)
+    if (values === Empty || values === Overrun || values === Ended) return values
     this.slot.inFlight = values.length
     const handled = this.intercept === undefined ? this.handler(values) : this.intercepted(values, values)
     this.isHandled(spans.length === 0 ? handled : this.linked(handled, spans), values.length)
+    return undefined
   }
   /** Whether nothing is left of what the handler answered with, and the cursor may go on. */
   private isHandled(handled: Handled, values: number): boolean {
@@ -141,9 +136,9 @@ export class HandlerLoop extends Pump implements Taker<unknown> {
     slot.handled += values
     return slot.handled < this.stopAt
   }
-  private intercepted(valueOrBatch: unknown, values: ReadonlyArray<unknown>): Handled {
+  private intercepted(valueOrBatch: unknown, values: Handling["values"]): Handled {
     return this.intercept!(
-      this.slot.handling(this.input.record.key, values as Handling["values"]),
+      this.slot.handling(this.input.record.key, values),
       Effect.suspend(() => this.handler(valueOrBatch) ?? Effect.void)
     )
   }

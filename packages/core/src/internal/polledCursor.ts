@@ -1,7 +1,18 @@
 /** The driver hook over a user's own `poll`: see `Buffer.makeReader`. */
-import { Cause, Effect, Exit } from "effect"
+import { Cause, Effect, Exit, type Tracer } from "effect"
 import type { RecvError } from "../Reader.ts"
-import { type Counts, type Cursor, Empty, Ended, feedByPolling, Overrun, type Polled, type Taker } from "./cursor.ts"
+import {
+  type Batch,
+  batchByPolling,
+  type Counts,
+  type Cursor,
+  Empty,
+  Ended,
+  feedByPolling,
+  Overrun,
+  type Polled,
+  type Taker
+} from "./cursor.ts"
 
 interface Options<A> {
   readonly poll: () => Exit.Exit<A, RecvError> | undefined
@@ -37,6 +48,9 @@ export class PolledCursor<A> implements Cursor<A> {
   }
   feed(taker: Taker<A>): ReturnType<Cursor<A>["feed"]> {
     return feedByPolling(this, taker)
+  }
+  takeBatch(max: number, spans: Array<Tracer.AnySpan>): Batch<A> {
+    return batchByPolling(this, max, spans)
   }
   counts(): Counts {
     return { received: this.received, lagged: this.lagged, conflated: 0 }

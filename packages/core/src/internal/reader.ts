@@ -32,17 +32,10 @@ export const readerOf = <A>(record: string, cursor: Cursor<A>): Reader<A> => {
       )
     }
     const batch: Effect.Effect<Array.NonEmptyReadonlyArray<A>, RecvError> = step(() => {
-      const first = cursor.poll()
-      if (first === Empty) return cursor.wait(batch)
-      if (first === Overrun) return lagged()
-      if (first === Ended) return ended
-      const values: [A, ...globalThis.Array<A>] = [first]
-      while (values.length < max) {
-        const polled = cursor.poll()
-        // An end is said again by the next poll; a lag can only come first, since nothing is pushed in between.
-        if (polled === Empty || polled === Overrun || polled === Ended) break
-        values.push(polled)
-      }
+      const values = cursor.takeBatch(max, [])
+      if (values === Empty) return cursor.wait(batch)
+      if (values === Overrun) return lagged()
+      if (values === Ended) return ended
       return Exit.succeed(values)
     })
     return batch

@@ -61,6 +61,26 @@ export class RingPosition<A> {
   pending(): number {
     return this.ring.lap - this.lap + (this.ring.slot - this.slot)
   }
+  /** Whether values that it has not taken were overwritten. */
+  isOverrun(): boolean {
+    return this.pending() > this.ring.capacity
+  }
+  /** Up to `max` of those pending; only where none was overwritten. */
+  takeMany(max: number): Array<A> {
+    const { capacity, slots } = this.ring
+    const count = Math.min(this.pending(), max)
+    const end = this.slot + count
+    if (end < capacity) {
+      const values = slots.slice(this.slot, end)
+      this.slot = end
+      return values
+    }
+    const values = slots.slice(this.slot, capacity)
+    this.slot = end - capacity
+    this.lap += capacity
+    for (let slot = 0; slot < this.slot; slot++) values.push(slots[slot]!)
+    return values
+  }
   take(): Polled<A> {
     const { capacity, slots } = this.ring
     const behind = this.pending()

@@ -5,7 +5,17 @@
 import { Effect, type Option, type Scheduler, type Scope, type Tracer } from "effect"
 import type { Produced } from "../Producer.ts"
 import type { Contention } from "./contention.ts"
-import { type Counts, type Cursor, Empty, Ended, feedByPolling, type Polled, type Taker } from "./cursor.ts"
+import {
+  type Batch,
+  batchByPolling,
+  type Counts,
+  type Cursor,
+  Empty,
+  Ended,
+  feedByPolling,
+  type Polled,
+  type Taker
+} from "./cursor.ts"
 import { Gate, type Pump } from "./gate.ts"
 import { Traced } from "./traced.ts"
 
@@ -30,6 +40,8 @@ export interface Store<in out A> {
   readonly overwritten: number
   /** Whether values may be kept as `Traced`: not where others than our readers take them. */
   readonly keepsSpans: boolean
+  /** Whether any was. */
+  hasSpans: boolean
   /** Only where producers can wait for room. */
   readonly contention?: Contention
 }
@@ -49,6 +61,7 @@ export abstract class GatedStore<A> implements Store<A> {
   get keepsSpans(): boolean {
     return true
   }
+  hasSpans = false
 
   get closed(): boolean {
     return this.gate.closed
@@ -106,6 +119,9 @@ export abstract class GatedCursor<A> implements Cursor<A> {
   }
   feed(taker: Taker<A>): ReturnType<Cursor<A>["feed"]> {
     return feedByPolling(this, taker)
+  }
+  takeBatch(max: number, spans: Array<Tracer.AnySpan>): Batch<A> {
+    return batchByPolling(this, max, spans)
   }
   pending(): number {
     return this.detached ? 0 : this.available()

@@ -1,7 +1,7 @@
 /** The last `capacity` values. Never refuses; a reader that falls behind is told exactly how many it missed. */
-import { Option, type Scheduler } from "effect"
+import { Option, type Scheduler, type Tracer } from "effect"
 import type { Produced } from "../../Producer.ts"
-import { type Counts, type Cursor, Empty, Ended, Overrun, type Polled, type Taker } from "../cursor.ts"
+import { type Batch, type Counts, type Cursor, Empty, Ended, Overrun, type Polled, type Taker } from "../cursor.ts"
 import { Ring, RingPosition } from "../ring.ts"
 import { GatedStore, PumpedCursor } from "../store.ts"
 import { Traced } from "../traced.ts"
@@ -39,10 +39,12 @@ export class SpmcRing<A> extends GatedStore<A> {
 }
 
 class RingCursor<A> extends PumpedCursor<A> {
+  private readonly store: SpmcRing<A>
   private readonly position: RingPosition<A>
 
   constructor(store: SpmcRing<A>) {
     super(store)
+    this.store = store
     this.position = new RingPosition(store.ring)
   }
   take(): Polled<A> {
@@ -72,6 +74,14 @@ class RingCursor<A> extends PumpedCursor<A> {
       if (!more) return undefined
     }
     return Ended
+  }
+  /** Copied out of the ring at once. */
+  override takeBatch(max: number, spans: Array<Tracer.AnySpan>): Batch<A> {
+    const { position, store } = this
+    if (store.hasSpans || this.detached || position.pending() === 0 || position.isOverrun()) {
+      return super.takeBatch(max, spans)
+    }
+    return position.takeMany(max) as [A, ...Array<A>]
   }
   available(): number {
     return this.position.pending()
