@@ -17,18 +17,24 @@ export interface Case {
   /** Timed runs of the workload in a round. */
   readonly laps: number
   readonly matches: ReadonlyArray<Match>
-  readonly gate?: Gate
 }
 /** Contestants that do the same work: the ratios of a match compare like with like. */
 export interface Match {
   readonly title: string
   readonly ours: Contestant
   readonly others: ReadonlyArray<Contestant>
+  readonly targets?: ReadonlyArray<Target>
 }
-/** The run fails unless `contestant` costs at least `atLeast` times what ours costs. */
-export interface Gate {
+/**
+ * What the ratio of a match must show: that `contestant` costs at least `pass` times what ours costs; `stretch` is what
+ * we would like to see. A pass below 1 lets ours cost more: a floor's.
+ */
+export interface Target {
   readonly contestant: string
-  readonly atLeast: number
+  readonly pass: number
+  readonly stretch: number
+  /** Below this the run fails. Default: 0.85 of `pass`, since machines are noisy. */
+  readonly gate?: number
 }
 
 export interface Contestant {

@@ -5,64 +5,102 @@
  * time beside it. Absolute figures drift between runs; what holds is a ratio within a round, and the median of those.
  */
 import { Effect, References } from "effect"
-import type { Case, Contestant, Match } from "./contestant.ts"
+import type { Case, Contestant } from "./contestant.ts"
+import type { FigureCase, FigureMatch, Gauge } from "./figures.ts"
 import { WrongDelivery } from "./workload.ts"
 
 export interface Settings {
   readonly rounds: number
   readonly warmUpRounds: number
   readonly seed: number
-  /** Of each case's laps, how many are run: 1 is all. */
+  /** Of each case's work, how much is done: 1 is all. */
   readonly share: number
-}
-/** Nanoseconds per message. */
-export interface Sample {
-  readonly cpu: number
-  readonly wall: number
 }
 export interface Spread {
   readonly median: number
   readonly min: number
   readonly max: number
 }
+export interface Figure extends Spread {
+  readonly name: string
+  readonly unit: string
+}
 export interface Result {
   readonly case: string
   readonly match: string
   readonly contestant: string
   readonly ours: boolean
-  readonly cpu: Spread
-  readonly wall: Spread
-  /** What it costs for each nanosecond of CPU that ours costs, round by round. */
-  readonly ratio: Spread
+  readonly figures: ReadonlyArray<Figure>
+  /** Its first figure for each one of ours, round by round; null where ours was 0. */
+  readonly ratio: Spread | null
 }
 
-/** Fails at the first round in which something was not delivered as it was sent. */
-export const measure = (workload: Case, settings: Settings): Effect.Effect<ReadonlyArray<Result>, WrongDelivery> =>
+/**
+ * Fails at the first round in which something was not delivered as it was sent. `onRound` is told before each round,
+ * those that are thrown away included.
+ */
+export const measure = (
+  each: Case | FigureCase,
+  settings: Settings,
+  onRound: (round: number, rounds: number) => void = () => {}
+): Effect.Effect<ReadonlyArray<Result>, WrongDelivery> =>
   Effect.gen(function*() {
+    const { matches, name, roundsMax = settings.rounds } = gauged(each, settings.share)
     const random = generator(settings.seed)
-    const contestants = workload.matches.flatMap(({ others, ours }) => [ours, ...others])
-    const samples = new Map<Contestant, Array<Sample>>(contestants.map((contestant) => [contestant, []]))
-    for (let round = -settings.warmUpRounds; round < settings.rounds; round++) {
-      for (const contestant of shuffled(contestants, random)) {
-        const sample = yield* roundOf(contestant, workload.messages, lapsOf(workload, settings)).pipe(
-          Effect.mapError(({ message }) =>
-            new WrongDelivery({ message: `${workload.name}, ${contestant.name}: ${message}` })
-          )
+    // One may stand in several matches, and is run once a round all the same.
+    const gauges = [...new Set(matches.flatMap(({ others, ours }) => [ours, ...others]))]
+    const readings = new Map<Gauge, Array<ReadonlyArray<number>>>(gauges.map((gauge) => [gauge, []]))
+    const all = settings.warmUpRounds + Math.min(roundsMax, settings.rounds)
+    for (let round = 0; round < all; round++) {
+      onRound(round + 1, all)
+      for (const gauge of shuffled(gauges, random)) {
+        const figures = yield* Effect.scoped(gauge.read(settings.share)).pipe(
+          Effect.timeoutOrElse({
+            duration: "60 seconds",
+            orElse: () => Effect.fail(new WrongDelivery({ message: "hangs" }))
+          }),
+          Effect.provideService(References.MinimumLogLevel, "None"),
+          Effect.mapError(({ message }) => new WrongDelivery({ message: `${name}, ${gauge.name}: ${message}` }))
         )
-        if (round >= 0) samples.get(contestant)!.push(sample)
+        if (round >= settings.warmUpRounds) readings.get(gauge)!.push(figures)
       }
     }
-    return workload.matches.flatMap((match) => resultsOf(workload, match, samples))
+    return matches.flatMap((match) => resultsOf(name, match, readings))
   })
 
-/** The timed runs of the workload in a round. */
-export const lapsOf = ({ laps }: Case, { share }: Settings): number => Math.ceil(laps * share)
+/** A timed case in the general form: its figures are nanoseconds per message, and are compared by CPU time. */
+export const gauged = (each: Case | FigureCase, share: number): FigureCase => {
+  if (!("laps" in each)) return each
+  const laps = Math.ceil(each.laps * share)
+  const gauges = new Map<Contestant, Gauge>()
+  const gaugeOf = (contestant: Contestant): Gauge => {
+    const gauge = gauges.get(contestant)
+      ?? { name: contestant.name, read: () => roundOf(contestant, each.messages, laps) }
+    gauges.set(contestant, gauge)
+    return gauge
+  }
+  return {
+    name: each.name,
+    about: `${each.about}; ${laps} laps of ${each.messages} messages a round`,
+    matches: each.matches.map((match) => ({
+      ...match,
+      columns: timedColumns,
+      ours: gaugeOf(match.ours),
+      others: match.others.map(gaugeOf)
+    }))
+  }
+}
+const timedColumns = [{ name: "CPU", unit: "ns/message" }, { name: "wall", unit: "ns/message" }]
 
 /**
  * One contestant, once: built, run in, measured, checked and taken down. What was just built costs several times as much
  * for its first hundred thousand values, until compiled code and caches are back; that lap is checked but not timed.
  */
-const roundOf = (contestant: Contestant, messages: number, laps: number): Effect.Effect<Sample, WrongDelivery> => {
+export const roundOf = (
+  contestant: Contestant,
+  messages: number,
+  laps: number
+): Effect.Effect<ReadonlyArray<number>, WrongDelivery> => {
   let progress = () => "it was still being built"
   return Effect.gen(function*() {
     const lap = yield* contestant.open(messages)
@@ -84,36 +122,38 @@ const roundOf = (contestant: Contestant, messages: number, laps: number): Effect
       yield* lap.check
     }
     const all = messages * laps
-    return { cpu: cpu * 1e3 / all, wall: wall * 1e6 / all }
+    return [cpu * 1e3 / all, wall * 1e6 / all]
   }).pipe(
     Effect.scoped,
     Effect.timeoutOrElse({
       duration: "30 seconds",
       orElse: () => Effect.fail(new WrongDelivery({ message: `hangs: ${progress()}` }))
-    }),
-    Effect.provideService(References.MinimumLogLevel, "None")
+    })
   )
 }
 
 /** Lets what was started come to where it waits, and what was left over show. */
-const settle = Effect.callback<void>((resume) => {
+export const settle = Effect.callback<void>((resume) => {
   let turns = 8
   const turn = () => --turns === 0 ? resume(Effect.void) : setImmediate(turn)
   turn()
 })
 
-const resultsOf = (workload: Case, match: Match, samples: Map<Contestant, Array<Sample>>): ReadonlyArray<Result> => {
-  const reference = samples.get(match.ours)!
-  return [match.ours, ...match.others].map((contestant) => {
-    const own = samples.get(contestant)!
+const resultsOf = (
+  name: string,
+  match: FigureMatch,
+  readings: ReadonlyMap<Gauge, ReadonlyArray<ReadonlyArray<number>>>
+): ReadonlyArray<Result> => {
+  const reference = readings.get(match.ours)!.map(([first]) => first!)
+  return [match.ours, ...match.others].map((gauge) => {
+    const own = readings.get(gauge)!
     return {
-      case: workload.name,
+      case: name,
       match: match.title,
-      contestant: contestant.name,
-      ours: contestant === match.ours,
-      cpu: spreadOf(own.map(({ cpu }) => cpu)),
-      wall: spreadOf(own.map(({ wall }) => wall)),
-      ratio: spreadOf(own.map(({ cpu }, round) => cpu / reference[round]!.cpu))
+      contestant: gauge.name,
+      ours: gauge === match.ours,
+      figures: match.columns.map((column, index) => ({ ...column, ...spreadOf(own.map((each) => each[index]!)) })),
+      ratio: reference.includes(0) ? null : spreadOf(own.map(([first], round) => first! / reference[round]!))
     }
   })
 }

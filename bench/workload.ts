@@ -85,15 +85,15 @@ export class Tally implements Expecting {
 }
 
 /**
- * A slow subscriber of something that overwrites: one value a turn of the event loop, in order, gaps allowed, finished
- * at the newest. Where its peer says how many values were missed, that and what was handled must add up to what was sent.
+ * A subscriber that sees what is newest when it looks: some of what was sent, in order, and in the end the newest of all.
+ * Where its peer says how many values it missed, those and the handled ones must add up to what was sent.
  */
-export class SlowTally implements Expecting {
-  private readonly values: ReadonlyArray<Reading>
+export class LatestTally implements Expecting {
+  protected readonly values: ReadonlyArray<Reading>
   private done = Deferred.makeUnsafe<void, WrongDelivery>()
   private failure: WrongDelivery | undefined
-  private handled = 0
-  private last = -1
+  protected handled = 0
+  private last = unsent
   private totalMissed: Effect.Effect<number> | undefined
   private missedBefore = 0
 
@@ -103,7 +103,7 @@ export class SlowTally implements Expecting {
   reset(): void {
     this.done = Deferred.makeUnsafe()
     this.handled = 0
-    this.last = -1
+    this.last = unsent
   }
   readonly handleUnsafe = (value: Reading): undefined => {
     if (value.sequence <= this.last) this.fail(`${value.sequence} came after ${this.last}`)
@@ -111,8 +111,7 @@ export class SlowTally implements Expecting {
     this.handled++
     if (value.sequence === this.values.length - 1) Deferred.doneUnsafe(this.done, Effect.void)
   }
-  readonly handle = (value: Reading): Effect.Effect<void> =>
-    Effect.andThen(Effect.sync(() => this.handleUnsafe(value)), Effect.yieldNow)
+  readonly handle: (value: Reading) => Effect.Effect<void> = (value) => Effect.sync(() => this.handleUnsafe(value))
   readonly lagged = (): void => {}
   readonly failed = (cause: Cause.Cause<unknown>): void => this.fail(`ended early: ${Cause.pretty(cause)}`)
   readonly askMissed = (total: Effect.Effect<number>): void => {
@@ -121,7 +120,7 @@ export class SlowTally implements Expecting {
 
   readonly finished: Effect.Effect<void, WrongDelivery> = Effect.suspend(() => Deferred.await(this.done))
   readonly check: Effect.Effect<void, WrongDelivery> = Effect.gen({ self: this }, function*() {
-    if (this.handled > this.values.length / 2) this.fail("not slow")
+    this.examine()
     if (this.totalMissed !== undefined) {
       const total = yield* this.totalMissed
       const missed = total - this.missedBefore
@@ -133,10 +132,27 @@ export class SlowTally implements Expecting {
   get progress(): string {
     return `${this.handled} of ${this.values.length} values handled, ${this.last} the last`
   }
-  private fail(message: string): void {
+  /** Fails where what was handled cannot be right. */
+  protected examine(): void {
+    if (this.last !== this.values.length - 1) this.fail("the newest was not the last")
+  }
+  protected fail(message: string): void {
     this.failure ??= new WrongDelivery({ message: `${message}; ${this.progress}` })
     Deferred.doneUnsafe(this.done, Effect.fail(this.failure))
   }
 }
+
+/** The same, one value a turn of the event loop: a slow subscriber of something that overwrites. */
+export class SlowTally extends LatestTally {
+  override readonly handle = (value: Reading): Effect.Effect<void> =>
+    Effect.andThen(Effect.sync(() => this.handleUnsafe(value)), Effect.yieldNow)
+  protected override examine(): void {
+    if (this.handled > this.values.length / 2) this.fail("not slow")
+    super.examine()
+  }
+}
+
+/** Before the sequence of what a peer may hold before anything is sent: -1. */
+const unsent = -2
 
 const fold = (checksum: number, value: Reading): number => (Math.imul(checksum, 31) + value.sequence) | 0

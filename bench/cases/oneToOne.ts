@@ -5,9 +5,14 @@
 import { Buffer } from "@sluice/core"
 import { PubSub, Queue } from "effect"
 import { type Case, effectPushed, plainPushed } from "../contestant.ts"
+import { arrayToForAwait } from "../peers/asyncGenerator.ts"
+import * as OfEmitter from "../peers/emitter.ts"
+import { pushToWorker } from "../peers/fastq.ts"
+import * as Floor from "../peers/floor.ts"
 import * as OfPubSub from "../peers/pubsub.ts"
 import * as OfQueue from "../peers/queue.ts"
 import * as Sluice from "../peers/sluice.ts"
+import * as OfStream from "../peers/stream.ts"
 import type { Reading } from "../workload.ts"
 
 const capacity = 1024
@@ -15,6 +20,13 @@ const drive = { subscribers: 1, burst: 256 }
 const ring = Buffer.spmcRing({ capacity })
 const queue = Queue.bounded<Reading>(capacity)
 const pubsub = PubSub.bounded<Reading>(capacity)
+
+const publishToTake = effectPushed(OfPubSub.publishToTake(pubsub), drive)
+const publishToStream = effectPushed(OfPubSub.publishToStream(pubsub), drive)
+const bareSync = effectPushed(Floor.bareSync(capacity), drive)
+const publishUnsafeToStream = plainPushed(OfPubSub.publishUnsafeToStream(pubsub), drive)
+const eventEmitter = plainPushed(OfEmitter.eventEmitter, drive)
+const rawRing = plainPushed(Floor.rawRing(capacity), drive)
 
 export const oneToOne: Case = {
   name: "one-to-one",
@@ -30,8 +42,14 @@ export const oneToOne: Case = {
         effectPushed(Sluice.produceToStream(ring), drive),
         effectPushed(OfQueue.offerToTake(queue), drive),
         effectPushed(OfQueue.offerToStream(queue), drive),
-        effectPushed(OfPubSub.publishToTake(pubsub), drive),
-        effectPushed(OfPubSub.publishToStream(pubsub), drive)
+        publishToTake,
+        publishToStream,
+        bareSync
+      ],
+      targets: [
+        { contestant: publishToTake.name, pass: 2.8, stretch: 4 },
+        { contestant: publishToStream.name, pass: 5.5, stretch: 8 },
+        { contestant: bareSync.name, pass: 1 / 1.4, stretch: 1 / 1.1 }
       ]
     },
     {
@@ -42,10 +60,11 @@ export const oneToOne: Case = {
         plainPushed(OfQueue.offerUnsafeToTake(queue), drive),
         plainPushed(OfQueue.offerUnsafeToStream(queue), drive),
         plainPushed(OfPubSub.publishUnsafeToTake(pubsub), drive),
-        plainPushed(OfPubSub.publishUnsafeToStream(pubsub), drive)
+        publishUnsafeToStream
       ]
     },
     {
+      // And PubSub once more as its users write it, with an Effect per value.
       title: "plain push, plain handling",
       ours: plainPushed(Sluice.produceUnsafeToHandleUnsafe(ring), drive),
       others: [
@@ -53,7 +72,22 @@ export const oneToOne: Case = {
         plainPushed(OfQueue.offerUnsafeToTakeAll(queue), drive),
         plainPushed(OfQueue.offerUnsafeToStreamArray(queue), drive),
         plainPushed(OfPubSub.publishUnsafeToTakeAll(pubsub), drive),
-        plainPushed(OfPubSub.publishUnsafeToStreamArray(pubsub), drive)
+        plainPushed(OfPubSub.publishUnsafeToStreamArray(pubsub), drive),
+        publishUnsafeToStream,
+        eventEmitter,
+        plainPushed(OfEmitter.mitt, drive),
+        plainPushed(OfEmitter.rxjsSubject, drive),
+        plainPushed(OfEmitter.rxjsSubjectAsap, drive),
+        plainPushed(OfStream.readableToData(capacity), drive),
+        plainPushed(OfStream.enqueueToReader(capacity), drive),
+        plainPushed(pushToWorker, drive),
+        plainPushed(arrayToForAwait, drive),
+        rawRing
+      ],
+      targets: [
+        { contestant: publishUnsafeToStream.name, pass: 22, stretch: 35 },
+        { contestant: eventEmitter.name, pass: 0.8, stretch: 1 },
+        { contestant: rawRing.name, pass: 1 / 2, stretch: 1 / 1.25 }
       ]
     }
   ]

@@ -1,7 +1,7 @@
 /**
  * What the pusher pays: values go into a buffer that has room for all of them, with one subscriber attached that neither
  * waits nor reads. Between the laps, not timed, the subscriber takes everything and checks it. The floors are the same
- * loops writing into an array.
+ * loops storing into the slots of a raw ring.
  */
 import { Buffer, Record } from "@sluice/core"
 import { Context, Effect, Layer, PubSub, Queue, type Scope } from "effect"
@@ -14,17 +14,22 @@ import {
   pushAll,
   pushAllUnsafe
 } from "../contestant.ts"
+import { RawRing } from "../peers/floor.ts"
+import { sourceOf, webSourceOf } from "../peers/stream.ts"
 import { Reading, readings, Tally, type WrongDelivery } from "../workload.ts"
 
 const capacity = 16_384
 
-/** Both ways in, and all that is held out. */
-interface Room {
-  readonly push: EffectPush
+/** A way in, and all that is held out. */
+interface PlainRoom {
   readonly pushUnsafe: PlainPush
   readonly drain: Effect.Effect<ReadonlyArray<Reading>>
 }
-type Open = Effect.Effect<Room, never, Scope.Scope>
+/** Both ways in. */
+interface Room extends PlainRoom {
+  readonly push: EffectPush
+}
+type Open<R extends PlainRoom = Room> = Effect.Effect<R, never, Scope.Scope>
 
 class Feed extends Record.Service<Feed>()("bench/PushOnly", { schema: Reading }) {}
 
@@ -56,23 +61,61 @@ const pubsub: Open = Effect.gen(function*() {
   }
 })
 
-const array: Open = Effect.sync(() => {
-  let held: Array<Reading> = []
-  return {
-    push: (value) => Effect.sync(() => held.push(value)),
-    pushUnsafe: (value) => held.push(value) > 0,
+const readable: Open<PlainRoom> = Effect.map(
+  Effect.acquireRelease(Effect.sync(() => sourceOf(capacity)), (made) => Effect.sync(() => made.destroy())),
+  (made) => ({
+    pushUnsafe: (value) => {
+      // It answers whether there is room for another.
+      made.push(value)
+      return true
+    },
     drain: Effect.sync(() => {
-      const all = held
-      held = []
+      const all: Array<Reading> = []
+      for (let value: Reading | null; (value = made.read() as Reading | null) !== null;) all.push(value)
+      return all
+    })
+  })
+)
+
+const webStream: Open<PlainRoom> = Effect.sync(() => {
+  const { controller, stream } = webSourceOf(capacity)
+  const reader = stream.getReader()
+  return {
+    pushUnsafe: (value) => {
+      controller.enqueue(value)
+      return true
+    },
+    drain: Effect.promise(async () => {
+      const all: Array<Reading> = []
+      while (controller.desiredSize! < capacity) all.push((await reader.read()).value!)
       return all
     })
   }
 })
 
-const filling = (
+/** Overwrites, and knows neither readers nor an end. */
+const rawStore: Open = Effect.sync(() => {
+  const ring = new RawRing(capacity)
+  let tail = 0
+  return {
+    push: (value) => Effect.sync(() => ring.push(value)),
+    pushUnsafe: (value) => {
+      ring.push(value)
+      return true
+    },
+    drain: Effect.sync(() => {
+      const all: Array<Reading> = []
+      ring.read(tail, (value) => all.push(value))
+      tail = ring.head
+      return all
+    })
+  }
+})
+
+const filling = <R extends PlainRoom>(
   name: string,
-  open: Open,
-  fill: (room: Room, values: ReadonlyArray<Reading>) => Effect.Effect<void, WrongDelivery>
+  open: Open<R>,
+  fill: (room: R, values: ReadonlyArray<Reading>) => Effect.Effect<void, WrongDelivery>
 ): Contestant => ({
   name,
   open: (messages) =>
@@ -92,8 +135,11 @@ const filling = (
 })
 const effectFilled = (name: string, open: Open): Contestant =>
   filling(name, open, ({ push }, values) => pushAll(push, values, 0))
-const plainFilled = (name: string, open: Open): Contestant =>
+const plainFilled = (name: string, open: Open<PlainRoom>): Contestant =>
   filling(name, open, ({ pushUnsafe }, values) => pushAllUnsafe(pushUnsafe, values, 0))
+
+const bareSync = effectFilled("floor: Effect.sync into a raw ring", rawStore)
+const raw = plainFilled("floor: into a raw ring", rawStore)
 
 export const pushOnly: Case = {
   name: "push-only",
@@ -108,8 +154,9 @@ export const pushOnly: Case = {
         effectFilled("Sluice produce, Bounded", sluice(Buffer.bounded({ capacity }))),
         effectFilled("Queue.offer", queue),
         effectFilled("PubSub.publish", pubsub),
-        effectFilled("floor: Effect.sync into an array", array)
-      ]
+        bareSync
+      ],
+      targets: [{ contestant: bareSync.name, pass: 1 / 1.2, stretch: 1 }]
     },
     {
       title: "plain push",
@@ -118,8 +165,11 @@ export const pushOnly: Case = {
         plainFilled("Sluice produceUnsafe, Bounded", sluice(Buffer.bounded({ capacity }))),
         plainFilled("Queue.offerUnsafe", queue),
         plainFilled("PubSub.publishUnsafe", pubsub),
-        plainFilled("floor: into an array", array)
-      ]
+        plainFilled("Readable.push", readable),
+        plainFilled("ReadableStream enqueue", webStream),
+        raw
+      ],
+      targets: [{ contestant: raw.name, pass: 1 / 1.5, stretch: 1 / 1.1 }]
     }
   ]
 }

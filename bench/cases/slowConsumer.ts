@@ -17,6 +17,8 @@ const slow = { subscribers: 1, burst, tally: (values: ReadonlyArray<Reading>) =>
 const ring = Buffer.spmcRing({ capacity })
 const queue = Queue.sliding<Reading>(capacity)
 const pubsub = PubSub.sliding<Reading>(capacity)
+const publishToTake = effectPushed(OfPubSub.publishToTake(pubsub), slow)
+const publishToStream = effectPushed(OfPubSub.publishToStream(pubsub), slow)
 
 export const slowConsumer: Case = {
   name: "slow-consumer",
@@ -29,10 +31,14 @@ export const slowConsumer: Case = {
       ours: effectPushed(Sluice.produceToHandle(ring), slow),
       others: [
         effectPushed(Sluice.produceToHandleOnLag(ring), slow),
-        effectPushed(OfPubSub.publishToTake(pubsub), slow),
-        effectPushed(OfPubSub.publishToStream(pubsub), slow),
+        publishToTake,
+        publishToStream,
         effectPushed(OfQueue.offerToTake(queue), slow),
         effectPushed(OfQueue.offerToStream(queue), slow)
+      ],
+      targets: [
+        { contestant: publishToTake.name, pass: 1.3, stretch: 1.8 },
+        { contestant: publishToStream.name, pass: 1.3, stretch: 1.8 }
       ]
     },
     {

@@ -52,6 +52,10 @@ export const produceUnsafeToHandleUnsafe = (backing: Buffer.Backing): Peer<Plain
   name: "Sluice produceUnsafe → Consumer handleUnsafe",
   open: (subscribers) => Effect.map(handledUnsafe(backing, subscribers), plain)
 })
+export const produceToHandleBatch = (backing: Buffer.Backing): Peer<EffectPush> => ({
+  name: "Sluice produce → Consumer handleBatch, plain loop",
+  open: (subscribers) => Effect.map(handledInBatches(backing, subscribers), ({ produce }) => produce)
+})
 export const produceUnsafeToHandleBatch = (backing: Buffer.Backing): Peer<PlainPush> => ({
   name: "Sluice produceUnsafe → Consumer handleBatch, plain loop",
   open: (subscribers) => Effect.map(handledInBatches(backing, subscribers), plain)
@@ -109,7 +113,12 @@ const inTopology = (
     const { snapshot } = Context.get(context, Topology.Topology)
     subscribers.forEach((subscriber, index) =>
       subscriber.askMissed?.(
-        Effect.map(snapshot, ({ readers }) => readers.find(({ component }) => component === names[index])!.lagged)
+        Effect.map(snapshot, ({ readers, records }) => {
+          const { conflated, lagged } = readers.find(({ component }) => component === names[index])!
+          const { kind, overwritten } = records[0]!
+          // Readers of a mailbox compete: what was overwritten there is no one reader's.
+          return kind === "Mailbox" ? overwritten : lagged + conflated
+        })
       )
     )
     return yield* Context.get(context, Feed).producer("bench")

@@ -9,12 +9,14 @@ import { Empty, Overrun, type Polled } from "./cursor.ts"
 /** The last `capacity` values produced. */
 export class Ring<A> {
   readonly capacity: number
-  readonly slots: Array<A> = []
+  readonly slots: Array<A>
   lap = 0
   slot = 0
 
   constructor(capacity: number) {
     this.capacity = capacity
+    // At its size from the start, 8 bytes a slot; a huge one grows with what it holds.
+    this.slots = capacity <= 2 ** 20 ? Array.from({ length: capacity }) : []
   }
   /** The position of the next value; also how many were produced. */
   head(): number {

@@ -122,7 +122,10 @@ export class Run {
       const began = yield* Clock.currentTimeMillis
       yield* this.stop.open
       const finished = yield* Effect.all(
-        [...this.records.map((record) => this.closeInOrder(record)), ...this.components.map(({ over }) => over.await)],
+        [
+          ...this.records.map((record) => this.closeInOrder(record)),
+          ...this.components.map(({ over }) => Deferred.await(over))
+        ],
         { concurrency: "unbounded", discard: true }
       ).pipe(Effect.timeoutOption(timeout))
       const late = this.components.filter(({ outcome }) => outcome === undefined)
@@ -148,7 +151,7 @@ export class Run {
   /** A record closes when its writers are over, and those outside the topology that wait for room have got it. */
   private closeInOrder(record: RecordRuntime<any>): Effect.Effect<void> {
     const writers = this.components.filter(({ spec }) => spec.writes.includes(record))
-    return Effect.forEach(writers, ({ over }) => over.await, { discard: true }).pipe(
+    return Effect.forEach(writers, ({ over }) => Deferred.await(over), { discard: true }).pipe(
       Effect.andThen(record.nobodyWaits.await),
       Effect.andThen(record.close)
     )
