@@ -53,7 +53,7 @@ export const backpressure: Case = {
       ],
       targets: [
         { contestant: offerToTake.name, pass: 3, stretch: 4 },
-        { contestant: offerToStream.name, pass: 0.9, stretch: 1.3 }
+        { contestant: offerToStream.name, pass: 0.9, stretch: 1.3, gate: 0.6 }
       ]
     },
     {

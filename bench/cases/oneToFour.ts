@@ -86,7 +86,7 @@ export const oneToFour: Case = {
       ],
       targets: [
         { contestant: publishUnsafeToStream.name, pass: 36, stretch: 55 },
-        { contestant: eventEmitter.name, pass: 0.8, stretch: 1 },
+        { contestant: eventEmitter.name, pass: 0.8, stretch: 1, gate: 0.5 },
         { contestant: rawRing.name, pass: 1 / 2, stretch: 1 / 1.25 }
       ]
     }

@@ -247,6 +247,37 @@ describe("a handler that is called in the wake-up", () => {
   )
 })
 
+describe("how long handling takes", () => {
+  for (const burst of [1, 3]) {
+    test(
+      `is a sample: few values are timed, and those that are, whole; in bursts of ${burst}`,
+      Effect.gen(function*() {
+        let reads = 0
+        const clock: Clock.Clock = {
+          ...(yield* Clock.Clock),
+          currentTimeNanosUnsafe: () => BigInt(1_000_000 * reads++)
+        }
+        const { producer, topology } = yield* Effect.provideService(
+          running(Consumer.layer(Ring, { name: "reader", handleUnsafe: () => undefined })),
+          Clock.Clock,
+          clock
+        )
+        const before = reads
+        for (let value = 0; value < 3_000; value++) {
+          producer.produceUnsafe(value)
+          if (value % burst === 0) yield* settle
+        }
+        yield* settle
+        // Two reads for each of the first 64 values and for one in 512 after, and one where what was to come did not.
+        assert.isAtMost(reads - before, 2 * 64 + 3 * 8 + 64)
+        const [component] = (yield* topology.snapshot).components
+        assert.strictEqual(component!.handled, 3_000)
+        assert.strictEqual(component!.latency.p50, 1)
+      })
+    )
+  }
+})
+
 describe("what a handler produces is decided on the spot", () => {
   test(
     "in order with what it does in its fiber",

@@ -74,6 +74,8 @@ export class HandlerLoop extends Pump implements Taker<unknown> {
       if (this.interrupted) return this.wait
       slot.endSample()
       if (fed === Empty) {
+        // What was to be timed has not come: it is timed from when it does.
+        this.stopAt = 0
         this.yieldAt = slot.handled + inline
         slot.idle()
         return this.wait
