@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { type Buffer, Consumer, Record, Topology } from "@sluice/core"
 import { Clock, Context, Effect, Exit, Fiber, Latch, Layer, Logger, Schedule, Schema, Scope, Tracer } from "effect"
 import { AsyncLocalStorage } from "node:async_hooks"
+import { Gate, Pump } from "../src/internal/gate.ts"
 import { settle } from "./support.ts"
 
 class Ring extends Record.Service<Ring>()("w/Ring", { schema: Schema.Int }) {}
@@ -245,6 +246,30 @@ describe("a handler that is called in the wake-up", () => {
       assert.deepStrictEqual(seen, [1])
     })
   )
+})
+
+describe("the gate", () => {
+  it.effect("calls a reader once for each signal, however often its fiber has come back to wait", () =>
+    Effect.gen(function*() {
+      const gate = yield* Effect.withFiber((fiber) => Effect.succeed(new Gate(fiber.currentDispatcher, () => true)))
+      const pump = new class extends Pump {
+        calls = 0
+        pump() {
+          // Every other time it has something for its fiber.
+          return ++this.calls % 2 === 0 ? Effect.yieldNow : undefined
+        }
+      }()
+      const fiber = yield* Effect.forkChild(Effect.forever(gate.pump(() => false, pump)), { startImmediately: true })
+      for (let signals = 1; signals <= 100; signals++) {
+        gate.signal()
+        yield* settle
+        assert.strictEqual(pump.calls, signals)
+      }
+      yield* Fiber.interrupt(fiber)
+      gate.signal()
+      yield* settle
+      assert.strictEqual(pump.calls, 100)
+    }))
 })
 
 describe("how long handling takes", () => {

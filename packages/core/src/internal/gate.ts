@@ -100,8 +100,7 @@ export class Gate {
     }
     return parking((fiber) => {
       if (ready()) return Effect.void
-      if (pump.listening) this.idle = true
-      else listen()
+      if (!pump.listening) listen()
       return pump.suspend(fiber)
     })
   }
