@@ -65,19 +65,15 @@ export const plotOf = (
 role="img" aria-labelledby="title">
 <title id="title">What a message costs through Sluice and through others, in nanoseconds of CPU time</title>
 <style>
-  svg { color-scheme: light dark; --back: #ffffff; --text: #1f2328; --soft: #59636e; --grid: #d8dee4; --ours: #0969da; --alike: #80b6f0; --other: #9aa4af }
+  svg { color-scheme: light dark }
+  text { font: 12px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif }
+  .title { font-size: 18px; font-weight: 600 }
+  .case, .us { font-weight: 600 }
+  .floor { fill: none; stroke-dasharray: 3 2 }
+${colors(light)}
   @media (prefers-color-scheme: dark) {
-    svg { --back: #0d1117; --text: #e6edf3; --soft: #9198a1; --grid: #2b323b; --ours: #4493f8; --alike: #2b5a94; --other: #656c76 }
+${colors(dark)}
   }
-  text { font: 12px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; fill: var(--soft) }
-  .title { font-size: 18px; font-weight: 600; fill: var(--text) }
-  .case, .us { font-weight: 600; fill: var(--text) }
-  .back { fill: var(--back) }
-  .grid { stroke: var(--grid) }
-  .ours { fill: var(--ours) }
-  .alike { fill: var(--alike) }
-  .other { fill: var(--other) }
-  .floor { fill: none; stroke: var(--other); stroke-dasharray: 3 2 }
 </style>
 <rect class="back" width="${width}" height="${height}"/>
 <text class="title" x="${margin}" y="34">What a message costs</text>
@@ -125,3 +121,40 @@ const unique = <A>(values: ReadonlyArray<A>): ReadonlyArray<A> => [...new Set(va
 const cost = ({ figures }: Result): number => figures[0]!.median
 const px = (value: number): string => value.toFixed(1)
 const escaped = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;")
+
+interface Palette {
+  readonly back: string
+  readonly text: string
+  readonly soft: string
+  readonly grid: string
+  readonly ours: string
+  readonly alike: string
+  readonly other: string
+}
+const light: Palette = {
+  back: "#ffffff",
+  text: "#1f2328",
+  soft: "#59636e",
+  grid: "#d8dee4",
+  ours: "#0969da",
+  alike: "#80b6f0",
+  other: "#9aa4af"
+}
+const dark: Palette = {
+  back: "#0d1117",
+  text: "#e6edf3",
+  soft: "#9198a1",
+  grid: "#2b323b",
+  ours: "#4493f8",
+  alike: "#2b5a94",
+  other: "#656c76"
+}
+const colors = ({ alike, back, grid, ours, other, soft, text }: Palette): string =>
+  `  text { fill: ${soft} }
+  .title, .case, .us { fill: ${text} }
+  .back { fill: ${back} }
+  .grid { stroke: ${grid} }
+  .ours { fill: ${ours} }
+  .alike { fill: ${alike} }
+  .other { fill: ${other} }
+  .floor { fill: none; stroke: ${other} }`

@@ -46,7 +46,6 @@ export class Backlog<A> {
   close(position: BacklogPosition<A>): void {
     this.release()
     this.positions.delete(position)
-    this.release()
   }
   take(position: BacklogPosition<A>): A | typeof Empty {
     if (position.next === this.head) {

@@ -1,5 +1,5 @@
 /** What a component declares to the topology, and what the topology keeps of it while it runs. */
-import { type Clock, Context, Deferred, Effect, type Latch, Layer, Schedule, Scope } from "effect"
+import { type Clock, Context, Effect, Latch, Layer, Schedule, Scope } from "effect"
 import { Assembly, type Emits, type Handling } from "../Component.ts"
 import { BufferClosed } from "../Producer.ts"
 import { Lagged } from "../Reader.ts"
@@ -158,8 +158,8 @@ export class Running {
   lastCause: string | null = null
   /** Open once the topology drains: sources stop, backoffs end. */
   readonly stop: Latch.Latch
-  /** Done once the component is over and has given up its readers and claims. */
-  readonly over = Deferred.makeUnsafe<void>()
+  /** Open once the component is over and has given up its readers and claims. */
+  readonly over = Latch.makeUnsafe(false)
   /** Told when a slot has nothing to do. */
   readonly onIdle: () => void
 

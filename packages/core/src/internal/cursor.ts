@@ -47,27 +47,36 @@ export interface Counts {
   readonly conflated: number
 }
 
-/** `takeBatch`, one `poll` at a time. */
-export const batchByPolling = <A>(cursor: Cursor<A>, max: number, spans: Array<Tracer.AnySpan>): Batch<A> => {
-  const values: Array<A> = []
-  while (values.length < max) {
-    const polled = cursor.poll()
-    if (polled === Empty || polled === Overrun || polled === Ended) {
-      // An end is said again by the next poll; a lag can only come first, since nothing is pushed in between.
-      if (values.length === 0) return polled as Batch<A>
-      break
+/** A cursor that takes one value after the other, whoever asks. */
+export abstract class PollingCursor<A> implements Cursor<A> {
+  missed = 0
+  span: Tracer.AnySpan | undefined
+  abstract poll(): Polled<A>
+  abstract wait<A2, E, R>(next: Effect.Effect<A2, E, R>): Effect.Effect<A2, E, R>
+  abstract pending(): number
+  abstract counts(): Counts
+  abstract close(): void
+
+  feed(taker: Taker<A>): ReturnType<Cursor<A>["feed"]> {
+    while (true) {
+      const polled = this.poll()
+      if (polled === Empty || polled === Overrun || polled === Ended) return polled as ReturnType<Cursor<A>["feed"]>
+      if (!taker.takes(polled as A, this.span)) return undefined
     }
-    values.push(polled as A)
-    if (cursor.span !== undefined) spans.push(cursor.span)
   }
-  return values as [A, ...Array<A>]
-}
-/** `feed`, one `poll` at a time. */
-export const feedByPolling = <A>(cursor: Cursor<A>, taker: Taker<A>): ReturnType<Cursor<A>["feed"]> => {
-  while (true) {
-    const polled = cursor.poll()
-    if (polled === Empty || polled === Overrun || polled === Ended) return polled as ReturnType<Cursor<A>["feed"]>
-    if (!taker.takes(polled as A, cursor.span)) return undefined
+  takeBatch(max: number, spans: Array<Tracer.AnySpan>): Batch<A> {
+    const values: Array<A> = []
+    while (values.length < max) {
+      const polled = this.poll()
+      if (polled === Empty || polled === Overrun || polled === Ended) {
+        // An end is said again by the next poll; a lag can only come first, since nothing is pushed in between.
+        if (values.length === 0) return polled as Batch<A>
+        break
+      }
+      values.push(polled as A)
+      if (this.span !== undefined) spans.push(this.span)
+    }
+    return values as [A, ...Array<A>]
   }
 }
 

@@ -1,31 +1,19 @@
 /** The driver hook over a reader that has none: a buffer of the user's own, which knows only `Reader`. */
-import { Effect, type Tracer } from "effect"
+import { Effect } from "effect"
 import { Lagged, type Reader } from "../Reader.ts"
-import {
-  type Batch,
-  batchByPolling,
-  type Counts,
-  type Cursor,
-  Empty,
-  Ended,
-  feedByPolling,
-  Overrun,
-  type Polled,
-  type Taker
-} from "./cursor.ts"
+import { type Counts, Empty, Ended, Overrun, type Polled, PollingCursor } from "./cursor.ts"
 
-export class ForeignCursor<A> implements Cursor<A> {
+export class ForeignCursor<A> extends PollingCursor<A> {
   private readonly arrival: Effect.Effect<void>
-  missed = 0
   private received = 0
   private lagged = 0
-  readonly span = undefined
   /** What `recv` gave and no fiber has polled yet, in order. */
   private readonly arrived: Array<{ readonly value: A } | Lagged> = []
   private ended = false
   private readonly reader: Reader<A>
 
   constructor(reader: Reader<A>) {
+    super()
     this.reader = reader
     this.arrival = Effect.suspend(() =>
       this.arrived.length > 0 || this.ended ? Effect.void : reader.recv.pipe(
@@ -55,12 +43,6 @@ export class ForeignCursor<A> implements Cursor<A> {
     }
     this.received++
     return next.value
-  }
-  feed(taker: Taker<A>): ReturnType<Cursor<A>["feed"]> {
-    return feedByPolling(this, taker)
-  }
-  takeBatch(max: number, spans: Array<Tracer.AnySpan>): Batch<A> {
-    return batchByPolling(this, max, spans)
   }
   counts(): Counts {
     return { received: this.received, lagged: this.lagged, conflated: 0 }

@@ -1,18 +1,7 @@
 /** The driver hook over a user's own `poll`: see `Buffer.makeReader`. */
-import { Cause, Effect, Exit, type Tracer } from "effect"
+import { Cause, Effect, Exit } from "effect"
 import type { RecvError } from "../Reader.ts"
-import {
-  type Batch,
-  batchByPolling,
-  type Counts,
-  type Cursor,
-  Empty,
-  Ended,
-  feedByPolling,
-  Overrun,
-  type Polled,
-  type Taker
-} from "./cursor.ts"
+import { type Counts, Empty, Ended, Overrun, type Polled, PollingCursor } from "./cursor.ts"
 
 interface Options<A> {
   readonly poll: () => Exit.Exit<A, RecvError> | undefined
@@ -20,14 +9,13 @@ interface Options<A> {
   readonly pending: () => number
 }
 
-export class PolledCursor<A> implements Cursor<A> {
-  readonly span = undefined
-  missed = 0
+export class PolledCursor<A> extends PollingCursor<A> {
   private received = 0
   private lagged = 0
   private readonly options: Options<A>
 
   constructor(options: Options<A>) {
+    super()
     this.options = options
   }
   wait<A2, E, R>(next: Effect.Effect<A2, E, R>): Effect.Effect<A2, E, R> {
@@ -45,12 +33,6 @@ export class PolledCursor<A> implements Cursor<A> {
     this.missed = error.missed
     this.lagged += error.missed
     return Overrun
-  }
-  feed(taker: Taker<A>): ReturnType<Cursor<A>["feed"]> {
-    return feedByPolling(this, taker)
-  }
-  takeBatch(max: number, spans: Array<Tracer.AnySpan>): Batch<A> {
-    return batchByPolling(this, max, spans)
   }
   counts(): Counts {
     return { received: this.received, lagged: this.lagged, conflated: 0 }

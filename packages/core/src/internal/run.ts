@@ -124,7 +124,7 @@ export class Run {
       const finished = yield* Effect.all(
         [
           ...this.records.map((record) => this.closeInOrder(record)),
-          ...this.components.map(({ over }) => Deferred.await(over))
+          ...this.components.map(({ over }) => over.await)
         ],
         { concurrency: "unbounded", discard: true }
       ).pipe(Effect.timeoutOption(timeout))
@@ -151,7 +151,7 @@ export class Run {
   /** A record closes when its writers are over, and those outside the topology that wait for room have got it. */
   private closeInOrder(record: RecordRuntime<any>): Effect.Effect<void> {
     const writers = this.components.filter(({ spec }) => spec.writes.includes(record))
-    return Effect.forEach(writers, ({ over }) => Deferred.await(over), { discard: true }).pipe(
+    return Effect.forEach(writers, ({ over }) => over.await, { discard: true }).pipe(
       Effect.andThen(record.nobodyWaits.await),
       Effect.andThen(record.close)
     )

@@ -2,20 +2,10 @@
  * What a kind of buffer is underneath: plain state and the gate its readers wait at. `Buffer.ts` makes the Effects of
  * the contract from it, the same way for every kind.
  */
-import { Effect, type Option, type Scheduler, type Scope, type Tracer } from "effect"
+import { Effect, type Option, type Scheduler, type Scope } from "effect"
 import type { Produced } from "../Producer.ts"
 import type { Contention } from "./contention.ts"
-import {
-  type Batch,
-  batchByPolling,
-  type Counts,
-  type Cursor,
-  Empty,
-  Ended,
-  feedByPolling,
-  type Polled,
-  type Taker
-} from "./cursor.ts"
+import { type Cursor, Empty, Ended, type Polled, PollingCursor } from "./cursor.ts"
 import { Gate, type Pump } from "./gate.ts"
 import { Traced } from "./traced.ts"
 
@@ -89,20 +79,18 @@ export abstract class GatedStore<A> implements Store<A> {
 }
 
 /** A reader's place in a gated store whose readers compete, or that is waited on in a way of its own. */
-export abstract class GatedCursor<A> implements Cursor<A> {
+export abstract class GatedCursor<A> extends PollingCursor<A> {
   protected readonly owner: { readonly gate: Gate; readonly closed: boolean }
   detached = false
-  missed = 0
-  span: Tracer.AnySpan | undefined
 
   constructor(owner: { readonly gate: Gate; readonly closed: boolean }) {
+    super()
     this.owner = owner
   }
   protected readonly isReady = (): boolean => this.detached || this.owner.closed || this.available() > 0
   wait<A2, E, R>(next: Effect.Effect<A2, E, R>): Effect.Effect<A2, E, R> {
     return this.owner.gate.wait(this.isReady, next)
   }
-  abstract counts(): Counts
   /** Takes the next value there is and counts it; `Overrun` sets `missed`. */
   abstract take(): Polled<A>
   abstract available(): number
@@ -116,12 +104,6 @@ export abstract class GatedCursor<A> implements Cursor<A> {
     }
     this.span = undefined
     return taken
-  }
-  feed(taker: Taker<A>): ReturnType<Cursor<A>["feed"]> {
-    return feedByPolling(this, taker)
-  }
-  takeBatch(max: number, spans: Array<Tracer.AnySpan>): Batch<A> {
-    return batchByPolling(this, max, spans)
   }
   pending(): number {
     return this.detached ? 0 : this.available()

@@ -3,7 +3,7 @@
  * the restart schedule says, and goes on with the same readers. Each slot fails for itself, until a schedule ends: then
  * the whole component has failed.
  */
-import { Cause, Clock, Deferred, Effect, Pull, Schedule, Scope } from "effect"
+import { Cause, Clock, Effect, Pull, Schedule, Scope } from "effect"
 import { defaultRestart, type Running, type Slot } from "./component.ts"
 
 /** Runs a component to its end, then gives up its readers and claims. Fails once a restart schedule has ended. */
@@ -20,7 +20,7 @@ export const supervise = (running: Running): Effect.Effect<void, Cause.Cause<unk
       // What was missed within a second of the last warning is told now.
       return Effect.forEach(running.inputs, ({ warn }) => warn, { discard: true }).pipe(
         Effect.andThen(Scope.close(running.scope, exit)),
-        Effect.andThen(Deferred.succeed(running.over, undefined))
+        Effect.andThen(running.over.open)
       )
     })
   )
