@@ -86,4 +86,17 @@ describe.concurrent("an example", { timeout: 30_000 }, () => {
         "sluice_reader_conflated_total{record=\"post/Letter\",component=\"sorter\"} 0"
       ]
     }))
+
+  it("07-exactly-once books a batch once that is handed out twice", async () =>
+    assertEnded(await run("07-exactly-once.ts"), {
+      stdout: [
+        "0..1, attempt 1: 2 booked",
+        "2..3, attempt 1: 2 booked",
+        "2..3, attempt 2: 0 booked",
+        "4..5, attempt 1: 2 booked",
+        "Ada: 707 cents",
+        "Edsger: 42 cents",
+        "Grace: 300 cents"
+      ]
+    }))
 })

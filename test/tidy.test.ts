@@ -33,10 +33,15 @@ const floors: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
     "internal/backlog",
     "internal/latency",
     "internal/graph",
-    "internal/capacity"
+    "internal/capacity",
+    "internal/window",
+    "internal/logState",
+    "internal/encoding"
   ]],
   ["waiting and handing over", [
     "internal/microtask",
+    "internal/signal",
+    "internal/metrics",
     "internal/step",
     "internal/gate",
     "internal/throttle",
@@ -45,7 +50,9 @@ const floors: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
     "internal/traced",
     "internal/contention",
     "internal/store",
+    "internal/refusingStore",
     "internal/reader",
+    "internal/storeBuffer",
     "internal/foreignCursor",
     "internal/polledCursor",
     "internal/offering"
@@ -56,18 +63,21 @@ const floors: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
     "internal/stores/Mailbox",
     "internal/stores/Bounded",
     "internal/stores/FromQueue",
-    "internal/stores/FromPubSub"
+    "internal/stores/FromPubSub",
+    "internal/memoryLog"
   ]],
-  ["the contracts", ["Buffer", "Log"]],
-  ["records", ["internal/recordConfig", "internal/recordRuntime", "Record"]],
+  ["the contracts", ["Buffer", "Log", "Batch"]],
+  ["records", ["internal/logKey", "internal/recordConfig", "internal/recordRuntime", "Record"]],
   ["components", [
     "Component",
     "internal/component",
     "internal/supervise",
     "internal/handlerLoop",
+    "internal/collector",
     "Source",
     "Consumer",
-    "Transform"
+    "Transform",
+    "Collector"
   ]],
   [
     "topology",

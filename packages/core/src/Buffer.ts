@@ -17,15 +17,14 @@ import { Clock, Effect, Exit, Option, PubSub, Queue, type Scheduler, Schema, typ
 import { assertCapacity } from "./internal/capacity.ts"
 import { PolledCursor } from "./internal/polledCursor.ts"
 import { readerOf } from "./internal/reader.ts"
-import type { AnyFiber } from "./internal/step.ts"
-import { type Store, StoreTypeId } from "./internal/store.ts"
+import type { Store } from "./internal/store.ts"
+import { StoreBuffer } from "./internal/storeBuffer.ts"
 import { Bounded } from "./internal/stores/Bounded.ts"
 import { FromPubSub } from "./internal/stores/FromPubSub.ts"
 import { FromQueue } from "./internal/stores/FromQueue.ts"
 import { Mailbox } from "./internal/stores/Mailbox.ts"
 import { SingleLatest } from "./internal/stores/SingleLatest.ts"
 import { SpmcRing } from "./internal/stores/SpmcRing.ts"
-import { Traced } from "./internal/traced.ts"
 import { Verbs } from "./internal/verbs.ts"
 import type { Produced, ProduceError, Producer } from "./Producer.ts"
 import type { Reader, RecvError } from "./Reader.ts"
@@ -178,67 +177,6 @@ const gated = <A>(
   Effect.withFiber((fiber) =>
     Effect.succeed(new StoreBuffer(record.key, make(fiber.currentDispatcher, fiber.getRef(Clock.Clock))))
   )
-
-class StoreBuffer<in out A> extends Verbs<A> implements Buffer<A> {
-  readonly [StoreTypeId]: Store<A>
-  private readonly store: Store<A>
-  readonly subscribe: Effect.Effect<Reader<A>, never, Scope.Scope>
-  readonly latest: Effect.Effect<Option.Option<A>>
-  readonly close: Effect.Effect<void>
-
-  constructor(record: string, store: Store<A>) {
-    super(record)
-    this.store = store
-    this[StoreTypeId] = store
-    this.subscribe = Effect.acquireRelease(store.subscribe, (cursor) => Effect.sync(() => cursor.close())).pipe(
-      Effect.map((cursor) => readerOf(record, cursor))
-    )
-    this.latest = Effect.sync(() =>
-      Option.map(store.latest(), (value) => value instanceof Traced ? value.value : value)
-    )
-    this.close = Effect.sync(() => store.close())
-  }
-  get kind(): string {
-    return this.store.kind
-  }
-  get sink(): Store<A> {
-    return this.store
-  }
-  readonly produceUnsafe = (value: A): Produced => this.store.push(value)
-  readonly stats = (): BufferStats => ({
-    // Effect's unbounded ones say Infinity or the largest safe integer.
-    capacity: this.store.capacity < Number.MAX_SAFE_INTEGER ? this.store.capacity : null,
-    held: this.store.held(),
-    produced: this.store.produced,
-    dropped: this.dropped,
-    failed: this.failed,
-    overwritten: this.store.overwritten
-  })
-  protected push(value: A, fiber: AnyFiber): Produced {
-    return this.store.push(this.stored(value, fiber))
-  }
-  private stored(value: A, fiber: AnyFiber): A {
-    const { span } = fiber.cache
-    if (span === undefined || !this.store.keepsSpans) return value
-    this.store.hasSpans = true
-    return new Traced(value, span) as A
-  }
-  decideProduce(value: A, fiber: AnyFiber): Effect.Effect<void> {
-    const produced = this.push(value, fiber)
-    if (produced === "Accepted") return Exit.void
-    return produced === "Full" ? this.dropFull() : this.drop()
-  }
-  decideProduceAsync<B extends A>(value: B, fiber: AnyFiber): Effect.Effect<void, ProduceError<B>> {
-    const stored = this.stored(value, fiber)
-    const produced = this.store.push(stored)
-    if (produced === "Accepted") return Exit.void
-    if (produced === "Closed") return this.refuse(value)
-    return Effect.flatMap(
-      this.store.offer(stored),
-      (offered) => offered === "Accepted" ? Exit.void : offered === "Closed" ? this.refuse(value) : this.drop()
-    )
-  }
-}
 
 type Options<A> = Parameters<typeof make<A>>[0]
 

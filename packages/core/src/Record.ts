@@ -12,9 +12,10 @@
 import { Cause, type Config, Context, Effect, Exit, Layer, type Option, Schema, type Scope, Sink, Stream } from "effect"
 import { type BackingOf, type Buffer, type BufferConfig, fromConfig } from "./Buffer.ts"
 import { assertCapacity } from "./internal/capacity.ts"
+import { logOf } from "./internal/logKey.ts"
 import { chosenBuffer } from "./internal/recordConfig.ts"
 import { RecordRuntime } from "./internal/recordRuntime.ts"
-import type { Log, LogBacking, LogOf } from "./Log.ts"
+import type { LogBacking, LogOf } from "./Log.ts"
 import { type ProduceError, type Producer, WriterConflict } from "./Producer.ts"
 import type { Lagged, Reader, RecvError } from "./Reader.ts"
 
@@ -116,10 +117,6 @@ export const Service = <Self>() =>
     layerLog
   }) as any
 }
-
-/** The key under which the log of a record is in the context. */
-const logOf = <Self, A>(key: string): Context.Service<LogOf<Self>, Log<A>> =>
-  Context.Service<LogOf<Self>, Log<A>>(`@sluice/core/LogOf/${key}`)
 
 const validator = <A>(key: string, schema: Schema.Codec<A, any>) => {
   const check = Schema.decodeUnknownExit(Schema.toType(schema))

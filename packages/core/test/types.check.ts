@@ -4,7 +4,7 @@
  * What an application writes, and what must not compile. Nothing here runs: `pnpm check` type-checks it, and a line
  * marked `@ts-expect-error` that compiles is an error.
  */
-import { Buffer, Consumer, type Log, Record, Source, Topology, Transform } from "@sluice/core"
+import { Buffer, Collector, Consumer, Log, Record, Source, Topology, Transform } from "@sluice/core"
 import { Context, Effect, type FileSystem, Layer, type PubSub, Schedule, Schema, type Scope, Stream } from "effect"
 
 class Reading extends Record.Service<Reading>()("plant/Reading", {
@@ -104,3 +104,58 @@ export const program: Effect.Effect<void, Record.WriterConflict, Reading> = Effe
 export const skipped: Stream.Stream<number, never, Trend> = Record.stream(Trend)
 // @ts-expect-error a stream that fails on lag says so in its type
 export const told: Stream.Stream<number, never, Trend> = Record.stream(Trend, { onLag: "fail" })
+
+// ---- collectors: only over a log
+class Parked extends Record.Service<Parked>()("plant/Parked", {
+  schema: Schema.Struct({ sequence: Schema.BigInt, reason: Schema.String }),
+  writers: "many"
+}) {}
+const Ship = Collector.layer(Reading, {
+  name: "ship",
+  group: "shipping",
+  maxReadAhead: 64,
+  handle: (batch) => Effect.flatMap(Database, (database) => database.insert(batch.values))
+})
+export const InMemory: Layer.Layer<
+  Reading | Log.LogOf<Reading> | Topology.Topology,
+  Topology.TopologyInvalid | Log.LogFailed,
+  Database
+> = Topology.layer(Ship).pipe(Layer.provideMerge(Reading.layerLog(Log.memory())))
+// @ts-expect-error Reading.layer is not a log
+export const refused: Layer.Layer<Reading | Topology.Topology, unknown, Database> = Topology.layer(Ship).pipe(
+  Layer.provideMerge(Reading.layer)
+)
+const Careful = Collector.layer(Reading, {
+  name: "careful",
+  group: "careful",
+  maxAttempts: 5,
+  deadLetter: { record: Parked, as: (letter) => ({ sequence: letter.sequence, reason: letter.reason }) },
+  handle: (batch) => Effect.log(batch.last)
+})
+export const careful: Layer.Layer<
+  Topology.Topology,
+  Topology.TopologyInvalid | Log.LogFailed,
+  Reading | Log.LogOf<Reading> | Parked
+> = Topology.layer(Careful)
+Collector.layer(Reading, {
+  name: "wrong",
+  group: "wrong",
+  // @ts-expect-error a letter that does not fit its record
+  deadLetter: { record: Parked, as: (letter) => ({ sequence: letter.sequence }) },
+  handle: () => Effect.void
+})
+const LeakyCollector = Collector.layer(Reading, { name: "leaky", group: "leaky", handle: () => open })
+// @ts-expect-error what the handler opens would stay open until shutdown
+export const leakyCollector: Layer.Layer<Topology.Topology, unknown, Reading | Log.LogOf<Reading>> = Topology.layer(
+  LeakyCollector
+)
+export const byHand: Effect.Effect<
+  Collector.Collector<typeof Reading.schema.Type>,
+  Log.LogFailed,
+  Reading | Log.LogOf<Reading> | Scope.Scope
+> = Collector.make(Reading, { group: "by hand" })
+export const parking: Effect.Effect<
+  Collector.Collector<typeof Reading.schema.Type>,
+  Log.LogFailed | Record.WriterConflict,
+  Reading | Log.LogOf<Reading> | Parked | Scope.Scope
+> = Collector.make(Reading, { group: "parking", deadLetter: { record: Parked, as: (letter) => letter } })

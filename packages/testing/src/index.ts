@@ -1,5 +1,7 @@
 // What tests of records and applications are made of: import { BufferLaws, Probe } from "@sluice/testing"
 export * as Blocked from "./Blocked.ts"
 export * as BufferLaws from "./BufferLaws.ts"
+export * as CollectorLaws from "./CollectorLaws.ts"
+export * as LogLaws from "./LogLaws.ts"
 export * as Probe from "./Probe.ts"
 export * as Recorder from "./Recorder.ts"

@@ -1,10 +1,10 @@
 /** What a component declares to the topology, and what the topology keeps of it while it runs. */
-import { type Clock, Context, Effect, Latch, Layer, Schedule, Scope } from "effect"
+import { type Cause, type Clock, Context, Effect, Latch, Layer, Schedule, Scope } from "effect"
 import { Assembly, type Emits, type Handling } from "../Component.ts"
 import { BufferClosed } from "../Producer.ts"
 import { Lagged } from "../Reader.ts"
 import type { RecordClass } from "../Record.ts"
-import type { Cursor } from "./cursor.ts"
+import type { Cursor, Position } from "./cursor.ts"
 import { ForeignCursor } from "./foreignCursor.ts"
 import type { Member } from "./graph.ts"
 import { Latency } from "./latency.ts"
@@ -26,6 +26,12 @@ export interface ComponentSpec {
   readonly slots: number
   /** One run of one slot: until its inputs have ended, or `running.stop` is open. */
   readonly attempt: (running: Running, slot: Slot) => Effect.Effect<void, unknown>
+  /** Only where it reads the one record in a way of its own, without a reader. */
+  readonly position?: Position
+  /** Whether no later attempt can succeed: the component has failed for good, whatever its restart schedule says. */
+  readonly isFinal?: (cause: Cause.Cause<unknown>) => boolean
+  /** Registers what it tells besides the numbers of every component. */
+  readonly metrics?: Effect.Effect<void, never, Scope.Scope>
 }
 
 /** The default of `restart`. */
@@ -39,11 +45,7 @@ export class Builder {
   readonly specs: Array<ComponentSpec> = []
 }
 
-/**
- * The Layer of a component: finds its records, keeps the services that its handler was built with, and declares it. The
- * build's own Scope is not among them: what a handler opened in it would stay open until shutdown.
- */
-export const declare = (options: {
+export interface Declaration {
   readonly name: string
   readonly kind: ComponentSpec["kind"]
   readonly reads: ReadonlyArray<RecordClass.Any>
@@ -52,8 +54,19 @@ export const declare = (options: {
   readonly onLag?: (lagged: Lagged) => Effect.Effect<void>
   readonly slots?: number
   readonly attempt: (running: Running, slot: Slot) => Effect.Effect<void, unknown, any>
-}): Layer.Layer<never, never, any> =>
-  Layer.effectDiscard(Effect.gen(function*() {
+  readonly own?: Pick<ComponentSpec, "position" | "isFinal" | "metrics">
+}
+
+/**
+ * The Layer of a component: finds its records, keeps the services that its handler was built with, and declares it. The
+ * build's own Scope is not among them: what a handler opened in it would stay open until shutdown.
+ */
+export const declare = (options: Declaration): Layer.Layer<never, never, any> =>
+  Layer.effectDiscard(declareEffect(options))
+
+/** What `declare` makes a Layer of, for a component that acquires something of its own first. */
+export const declareEffect = (options: Declaration): Effect.Effect<void, never, any> =>
+  Effect.gen(function*() {
     const slots = options.slots ?? 1
     if (!Number.isInteger(slots) || slots < 1) {
       throw new RangeError(`component "${options.name}": \`concurrency\` must be a positive integer, got ${slots}`)
@@ -74,9 +87,10 @@ export const declare = (options: {
       onLag: options.onLag,
       slots,
       attempt: (running, slot) =>
-        Effect.provideContext(options.attempt(running, slot), context) as Effect.Effect<void, unknown>
+        Effect.provideContext(options.attempt(running, slot), context) as Effect.Effect<void, unknown>,
+      ...options.own
     })
-  }))
+  })
 
 /** The emitter of a component whose `writes` are the records of `emits`, in their order. */
 export const emitterOf = (emits: Emits, running: Running): any =>
@@ -119,6 +133,10 @@ export class Input {
     this.onLag = spec.onLag
   }
   static attach(record: AnyRecord, spec: ComponentSpec): Effect.Effect<Input, never, Scope.Scope> {
+    if (spec.position !== undefined) {
+      // It reads for itself: of its cursor only what a Position has is ever asked.
+      return Effect.succeed(new Input(record, spec.position as Cursor<any>, spec))
+    }
     return Effect.map(
       record.subscribe,
       (reader) => new Input(record, cursorOf(reader) ?? new ForeignCursor(reader), spec)

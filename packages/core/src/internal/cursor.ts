@@ -19,8 +19,15 @@ export interface Taker<in A> {
   takes(value: A, span: Tracer.AnySpan | undefined): boolean
 }
 
+/** Where a reader stands. */
+export interface Position {
+  /** Values ready for this reader. */
+  pending(): number
+  counts(): Counts
+}
+
 /** One reader's place in a buffer, as plain calls. */
-export interface Cursor<out A> {
+export interface Cursor<out A> extends Position {
   /** Takes the next value. Never runs foreign code: whom it frees is resumed in a later turn. */
   poll(): Polled<A>
   /** Polls for `taker`: until it takes no more (undefined), or for as long as there are values. */
@@ -33,11 +40,8 @@ export interface Cursor<out A> {
   readonly span: Tracer.AnySpan | undefined
   /** Goes on with `next` when `poll` may answer something else than `Empty`, or for nothing. Interruptible. */
   wait<A, E, R>(next: Effect.Effect<A, E, R>): Effect.Effect<A, E, R>
-  /** Values ready for this reader. */
-  pending(): number
   /** Gives up the place; those that wait on it are woken and see `Ended`. */
   close(): void
-  counts(): Counts
 }
 
 /** Of one reader, since it subscribed. */

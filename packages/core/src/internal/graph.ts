@@ -3,7 +3,7 @@ import { Graph } from "effect"
 
 export interface Node {
   readonly name: string
-  readonly kind: "Record" | "Source" | "Consumer" | "Transform"
+  readonly kind: "Record" | "Source" | "Consumer" | "Transform" | "Collector"
 }
 export interface Member extends Node {
   /** Keys of records. */
@@ -66,7 +66,8 @@ const shapes = {
   Record: { mermaid: "cylindrical", dot: "cylinder" },
   Source: { mermaid: "stadium", dot: "ellipse" },
   Consumer: { mermaid: "rectangle", dot: "box" },
-  Transform: { mermaid: "rectangle", dot: "box" }
+  Transform: { mermaid: "rectangle", dot: "box" },
+  Collector: { mermaid: "subroutine", dot: "box" }
 } as const
 
 const graphOf = (members: ReadonlyArray<Member>): Graph.DirectedGraph<Node, string> =>

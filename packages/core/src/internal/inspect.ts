@@ -1,7 +1,8 @@
 /** What a running topology tells of itself: the snapshot, and the same numbers as Metrics that are read on demand. */
-import { Effect, Metric, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import type { Snapshot, Status } from "../Snapshot.ts"
 import type { Running } from "./component.ts"
+import { registering } from "./metrics.ts"
 import type { Run } from "./run.ts"
 
 export const snapshotOf = (run: Run): Snapshot => {
@@ -46,78 +47,54 @@ const statusOf = (running: Running, draining: boolean): Status => {
  * exporter that reads the registry reads the statistics themselves.
  */
 export const registerMetrics = (run: Run): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.gen(function*() {
-    const context = yield* Effect.context<never>()
-    const registrations: Array<Metric.Registration> = []
-    const register = (
-      kind: "counter" | "gauge",
-      name: string,
-      help: string,
-      attributes: Attributes,
-      get: () => number
-    ) => {
-      const options = { description: help, attributes }
-      registrations.push(
-        kind === "counter"
-          ? Metric.registerUnsafe(Metric.counter(name, { ...options, incremental: true }), context, {
-            ...unused,
-            get: () => ({ count: get(), incremental: true })
-          })
-          : Metric.registerUnsafe(Metric.gauge(name, options), context, { ...unused, get: () => ({ value: get() }) })
-      )
-    }
-    for (const { buffer, key } of run.records) {
-      const at = { record: key }
-      register("gauge", "sluice_record_held", "Values that the buffer holds", at, () => buffer.stats().held)
-      for (const [field, help] of recordCounters) {
-        register("counter", `sluice_record_${field}_total`, help, at, () => buffer.stats()[field])
-      }
-    }
-    for (const running of run.components) {
-      const component = running.spec.name
-      for (const input of running.inputs) {
-        const at = { record: input.record.key, component }
-        const pending = () => running.outcome === undefined ? input.cursor.pending() : input.left
-        register(
-          "gauge",
-          "sluice_reader_pending",
-          "How far the reader is behind: values ready for it, and of a ring those overwritten since",
-          at,
-          pending
-        )
-        for (const [field, help] of readerCounters) {
-          register("counter", `sluice_reader_${field}_total`, help, at, () => input.cursor.counts()[field])
+  Effect.andThen(
+    registering((register) => {
+      for (const { buffer, key } of run.records) {
+        const at = { record: key }
+        register("gauge", "sluice_record_held", "Values that the buffer holds", at, () => buffer.stats().held)
+        for (const [field, help] of recordCounters) {
+          register("counter", `sluice_record_${field}_total`, help, at, () => buffer.stats()[field])
         }
       }
-      const at = { component }
-      register("gauge", "sluice_component_in_flight", "Values that the handler holds", at, () =>
-        running.total("inFlight"))
-      for (const [field, help] of componentCounters) {
-        register("counter", `sluice_component_${field}_total`, help, at, () =>
-          field === "restarts" ? running.restarts : running.total(field))
+      for (const running of run.components) {
+        const component = running.spec.name
+        for (const input of running.inputs) {
+          const at = { record: input.record.key, component }
+          const pending = () => running.outcome === undefined ? input.cursor.pending() : input.left
+          register(
+            "gauge",
+            "sluice_reader_pending",
+            "How far the reader is behind: values ready for it, and of a ring those overwritten since",
+            at,
+            pending
+          )
+          for (const [field, help] of readerCounters) {
+            register("counter", `sluice_reader_${field}_total`, help, at, () => input.cursor.counts()[field])
+          }
+        }
+        const at = { component }
+        register("gauge", "sluice_component_in_flight", "Values that the handler holds", at, () =>
+          running.total("inFlight"))
+        for (const [field, help] of componentCounters) {
+          register("counter", `sluice_component_${field}_total`, help, at, () =>
+            field === "restarts" ? running.restarts : running.total(field))
+        }
+        for (const [field, quantile] of quantiles) {
+          register(
+            "gauge",
+            "sluice_component_latency_milliseconds",
+            "How long the handler takes, from a sample",
+            { ...at, quantile },
+            () =>
+              running.latency.summary()[field]
+          )
+        }
       }
-      for (const [field, quantile] of quantiles) {
-        register(
-          "gauge",
-          "sluice_component_latency_milliseconds",
-          "How long the handler takes, from a sample",
-          { ...at, quantile },
-          () =>
-            running.latency.summary()[field]
-        )
-      }
-    }
-    yield* Effect.addFinalizer(() =>
-      Effect.sync(() =>
-        registrations.forEach(({ remove }) =>
-          remove()
-        )
-      )
-    )
-  })
+    }),
+    Effect.forEach(run.components, ({ spec }) =>
+      spec.metrics ?? Effect.void, { discard: true })
+  )
 
-type Attributes = { readonly [name: string]: string }
-const unused = { update: () => {}, modify: () => {} }
 const recordCounters = [
   ["produced", "Values accepted"],
   ["dropped", "Values refused to a fire-and-forget produce, or produced after the close"],

@@ -24,6 +24,8 @@ export class RecordRuntime<in out A> {
   /** Open while no producer waits in `produceAsync` under a claim. */
   readonly nobodyWaits = Latch.makeUnsafe(true)
   private waiting = 0
+  /** Open once the record is closed by `close`. */
+  readonly closing = Latch.makeUnsafe(false)
   /** The topology that runs components on this record, if any. */
   topology: object | undefined
   readonly subscribe: Effect.Effect<Reader<A>, never, Scope.Scope>
@@ -37,7 +39,7 @@ export class RecordRuntime<in out A> {
     this.options = options
     this.subscribe = buffer.subscribe
     this.latest = buffer.latest
-    this.close = buffer.close
+    this.close = Effect.ensuring(buffer.close, this.closing.open)
     this.verbs = buffer instanceof Verbs ? buffer : new ForeignVerbs(buffer)
   }
   /** `change` more producers wait in `produceAsync`. */

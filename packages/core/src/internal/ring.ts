@@ -38,7 +38,7 @@ export class Ring<A> {
   }
 }
 
-/** One read position in a ring. Starts at the next value produced. */
+/** One read position in a ring. Starts at the next value produced, or at `from`, which may be overwritten already. */
 export class RingPosition<A> {
   readonly ring: Ring<A>
   private readonly first: number
@@ -49,11 +49,11 @@ export class RingPosition<A> {
   /** How many all of them did. */
   skipped = 0
 
-  constructor(ring: Ring<A>) {
+  constructor(ring: Ring<A>, from = ring.head()) {
     this.ring = ring
-    this.first = ring.head()
-    this.lap = ring.lap
-    this.slot = ring.slot
+    this.first = from
+    this.slot = from % ring.capacity
+    this.lap = from - this.slot
   }
   /** How many values were taken. */
   taken(): number {

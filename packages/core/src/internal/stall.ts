@@ -29,6 +29,8 @@ const watch = (run: Run, record: RecordRuntime<any>): Effect.Effect<void> => {
 
 /** Who stands at the oldest value held. */
 const slowest = (run: Run, record: RecordRuntime<any>): string => {
+  const blockers = storeOf(record.buffer)?.blockers?.()
+  if (blockers !== undefined && blockers.length > 0) return blockers.join(" and ")
   const { held } = record.buffer.stats()
   const names = run.components.filter(({ inputs, outcome }) =>
     outcome === undefined && inputs.some(({ cursor, record: read }) => read === record && cursor.pending() === held)

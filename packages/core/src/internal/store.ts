@@ -1,6 +1,6 @@
 /**
- * What a kind of buffer is underneath: plain state and the gate its readers wait at. `Buffer.ts` makes the Effects of
- * the contract from it, the same way for every kind.
+ * What a kind of buffer is underneath: plain state and the gate its readers wait at. `storeBuffer.ts` makes the Effects
+ * of the contract from it, the same way for every kind.
  */
 import { Effect, type Option, type Scheduler, type Scope } from "effect"
 import type { Produced } from "../Producer.ts"
@@ -34,6 +34,8 @@ export interface Store<in out A> {
   hasSpans: boolean
   /** Only where producers can wait for room. */
   readonly contention?: Contention
+  /** What else than its readers holds producers back now, as words of a message. */
+  blockers?(): ReadonlyArray<string>
 }
 
 /** Where one of our own buffers keeps its store. */

@@ -52,6 +52,7 @@ const superviseSlot = (running: Running, slot: Slot): Effect.Effect<void, Cause.
       slot.abandon()
       slot.state = "Restarting"
       running.lastCause = Cause.pretty(exit.cause)
+      if (running.spec.isFinal?.(exit.cause) === true) return yield* Effect.fail(exit.cause)
       if (delays === undefined || slot.handled > handled) delays = yield* newDelays(running)
 
       const [, delay] = yield* delays(yield* Clock.currentTimeMillis, exit.cause).pipe(

@@ -3,7 +3,7 @@
  * counted in turns of the scheduler, never in time, so that a check runs alike under the TestClock and the live one, and
  * what never answers fails the check instead of hanging it.
  */
-import { Cause, Data, Effect, Exit, type Fiber, Formatter, Scheduler, type Scope } from "effect"
+import { Cause, Context, Data, Effect, Exit, type Fiber, Formatter, Scheduler, type Scope } from "effect"
 
 /** A check saw something else than the law says. */
 export class Mismatch extends Data.TaggedError("Mismatch")<{
@@ -16,11 +16,17 @@ const settled = 16
 /** More than an answer in memory can take. */
 const answered = 256
 
+/** What a turn is: one of the scheduler, unless what is watched takes longer to answer than memory does. */
+export const Turn = Context.Reference<Effect.Effect<void>>("@sluice/testing/Turn", {
+  defaultValue: () => Effect.yieldNow
+})
+
 /** Lets `turns` turns of the scheduler pass, each with its microtasks. */
-export const pass = (turns: number): Effect.Effect<void> => {
-  let left = turns
-  return Effect.whileLoop({ while: () => left-- > 0, body: () => Effect.yieldNow, step: () => undefined })
-}
+export const pass = (turns: number): Effect.Effect<void> =>
+  Effect.flatMap(Turn, (turn) => {
+    let left = turns
+    return Effect.whileLoop({ while: () => left-- > 0, body: () => turn, step: () => undefined })
+  })
 
 /** Lets everything that can run, run. Time does not pass. */
 export const settle: Effect.Effect<void> = Effect.suspend(() => pass(settled))
@@ -68,12 +74,30 @@ class Stepwise extends Scheduler.MixedScheduler {
 
 /** How a fiber ended; it has `turns` turns to do so. */
 export const exitOf = Effect.fnUntraced(function*<A, E>(what: string, fiber: Fiber.Fiber<A, E>, turns = answered) {
+  const nextTurn = yield* Turn
   for (let turn = 0; turn <= turns; turn++) {
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return exit
-    yield* Effect.yieldNow
+    yield* nextTurn
   }
   return yield* new Mismatch({ expected: `${what} to answer`, seen: `it still waiting after ${turns} turns` })
+})
+
+/** Interrupts after 0, 1, 2, ... turns, until it comes too late: `attempt` says when. */
+export const everyInterrupt = Effect.fnUntraced(function*(
+  attempt: (turns: number, hasty: boolean) => Effect.Effect<boolean, Mismatch, Scope.Scope>
+) {
+  for (const hasty of [false, true]) {
+    let turns = 0
+    while (!(yield* Effect.scoped(attempt(turns++, hasty)))) {
+      if (turns === 64) {
+        return yield* new Mismatch({
+          expected: "an end within 64 turns where nobody interrupts",
+          seen: "it still runs"
+        })
+      }
+    }
+  }
 })
 
 /** What an effect answers, which it has to do without help. */
@@ -130,7 +154,7 @@ export const render = (value: unknown): string => {
     return reason === undefined ? `death by ${Cause.squash(value.cause)}` : `failure with ${render(reason.error)}`
   }
   if (value instanceof Error) {
-    const fields = ["record", "value", "missed"].filter((field) => field in value)
+    const fields = Object.keys(value).filter((field) => !["_tag", "name", "message", "stack", "cause"].includes(field))
     return `${value.name} { ${fields.map((field) => `${field}: ${render((value as any)[field])}`).join(", ")} }`
   }
   if (Array.isArray(value)) return `[${value.map(render).join(", ")}]`

@@ -28,7 +28,7 @@ export class SpmcRing<A> extends GatedStore<A> {
     return "Accepted"
   }
   open(): Cursor<A> {
-    return new RingCursor(this)
+    return new RingCursor(this, new RingPosition(this.ring))
   }
   latest(): Option.Option<A> {
     return this.ring.held() === 0 ? Option.none() : Option.some(this.ring.newest())
@@ -38,14 +38,15 @@ export class SpmcRing<A> extends GatedStore<A> {
   }
 }
 
-class RingCursor<A> extends PumpedCursor<A> {
-  private readonly store: SpmcRing<A>
+/** A reader's place in any store that keeps its values in a ring. */
+export class RingCursor<A> extends PumpedCursor<A> {
+  private readonly store: GatedStore<A>
   private readonly position: RingPosition<A>
 
-  constructor(store: SpmcRing<A>) {
+  constructor(store: GatedStore<A>, position: RingPosition<A>) {
     super(store)
     this.store = store
-    this.position = new RingPosition(store.ring)
+    this.position = position
   }
   take(): Polled<A> {
     const taken = this.position.take()

@@ -1,30 +1,25 @@
 /** Laws on interruption: what is interrupted has happened or it has not, whatever step of it the interrupt hits. */
 import type { Reader } from "@sluice/core"
-import { Effect, Exit, Option, type Scope } from "effect"
-import { answers, ends, exitOf, Mismatch, pass, rest, same, settle, start, startStepwise, waits } from "../trial.ts"
+import { Effect, Exit, Option } from "effect"
+import {
+  answers,
+  ends,
+  everyInterrupt,
+  exitOf,
+  pass,
+  rest,
+  same,
+  settle,
+  start,
+  startStepwise,
+  waits
+} from "../trial.ts"
 import { always, holdsBack, type Law, law } from "./law.ts"
 import { altered, alteredTakes } from "./sabotage.ts"
 import { counts, drain, full, open, put, range, receive } from "./steps.ts"
 
 /** Turns to let pass before the event that a fiber waits for: on its way to wait, and once it is at rest. */
 const ahead = [...range(0, 16), 64]
-
-/** Interrupts after 0, 1, 2, ... turns, until it comes too late: `attempt` says when. */
-const everyInterrupt = Effect.fnUntraced(function*(
-  attempt: (turns: number, hasty: boolean) => Effect.Effect<boolean, Mismatch, Scope.Scope>
-) {
-  for (const hasty of [false, true]) {
-    let turns = 0
-    while (!(yield* Effect.scoped(attempt(turns++, hasty)))) {
-      if (turns === 64) {
-        return yield* new Mismatch({
-          expected: "an end within 64 turns where nobody interrupts",
-          seen: "it still runs"
-        })
-      }
-    }
-  }
-})
 
 /** The ways to take, each as the values that it took. */
 const takes: ReadonlyArray<

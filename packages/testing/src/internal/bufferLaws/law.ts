@@ -1,7 +1,9 @@
-/** A law of buffers: what it says, whom it binds, how it is checked, and the buffer that breaks it. */
+/** Laws of buffers: whom they bind. */
 import type { Buffer } from "@sluice/core"
-import { Cause, Effect, References, Schema, type Scope } from "effect"
-import { exitOf, type Mismatch, start } from "../trial.ts"
+import type { Effect, Scope } from "effect"
+import { LawBroken, type LawOptions, type LawOver, makeLaw } from "../law.ts"
+
+export { LawBroken }
 
 /**
  * What a kind of buffer promises, one flag for each column of the design's table. A flag that promises less takes laws
@@ -39,60 +41,10 @@ export interface Subject {
   readonly make: (capacity: number) => Effect.Effect<Buffer.Buffer<number>, never, Scope.Scope>
 }
 
-/** A buffer does not do what its kind promises. */
-export class LawBroken extends Schema.TaggedError<LawBroken>()("LawBroken", {
-  law: Schema.String,
-  subject: Schema.String,
-  expected: Schema.String,
-  seen: Schema.String
-}) {
-  override get message(): string {
-    return `${this.subject} breaks the law "${this.law}": expected ${this.expected}, but saw ${this.seen}`
-  }
-}
-
 /** One guarantee. */
-export interface Law {
-  /** The guarantee, as a sentence. */
-  readonly name: string
-  /** Whether buffers that promise this are bound by it. */
-  readonly applies: (promises: Promises) => boolean
-  /** Checks it over new buffers of the subject; takes at most some thousands of turns, and no time. */
-  readonly check: (subject: Subject) => Effect.Effect<void, LawBroken>
-  /** The same kind, sabotaged to break this law: proof that the law can fail. */
-  readonly broken: (subject: Subject) => Subject
-}
+export interface Law extends LawOver<Subject> {}
 
-/** A check whose waits are bounded one by one may still hang in a `make`, a `subscribe` or a `close`. */
-const turnsMax = 100_000
-
-export const law = (name: string, options: {
-  readonly applies: (promises: Promises) => boolean
-  readonly check: (subject: Subject) => Effect.Effect<void, Mismatch, Scope.Scope>
-  readonly broken: (subject: Subject) => Subject
-}): Law => ({
-  name,
-  applies: options.applies,
-  broken: options.broken,
-  check: (subject) => {
-    const broken = ({ expected, seen }: Pick<Mismatch, "expected" | "seen">) =>
-      Effect.fail(new LawBroken({ law: name, subject: subject.name, expected, seen }))
-    return start(Effect.scoped(options.check(subject))).pipe(
-      Effect.flatMap((fiber) => exitOf("the check", fiber, turnsMax)),
-      Effect.matchEffect({
-        onFailure: broken,
-        onSuccess: (exit) => {
-          if (exit._tag === "Success") return Effect.void
-          const mismatch = exit.cause.reasons.find(Cause.isFailReason)?.error
-          return broken(mismatch ?? { expected: "the check to run to its end", seen: Cause.pretty(exit.cause) })
-        }
-      }),
-      Effect.scoped,
-      // A law drops values on purpose; its warnings would be noise.
-      Effect.provideService(References.CurrentLoggers, new Set())
-    )
-  }
-})
+export const law: (name: string, options: LawOptions<Subject>) => Law = makeLaw
 
 export const overwrites = ({ full }: Promises): boolean => full === "overwrites"
 /** Full, it answers `tryProduce` with `BufferFull`. */

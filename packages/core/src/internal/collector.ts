@@ -1,0 +1,632 @@
+/**
+ * A collector at work: it moves the state of `window.ts` with what the log, the handlers and the clock say. Four fibers
+ * stand behind it: one fetches, one commits, one puts aside what was rejected, and one watches that the watermark moves.
+ */
+import {
+  type Cause,
+  Cause as Causes,
+  Clock,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  type Fiber,
+  Option,
+  Pull,
+  Schedule,
+  Scope,
+  Semaphore
+} from "effect"
+import { AckOutOfOrder, AckOutOfRange, AlreadyAcked, type Batch, type DeadLetter, type Progress } from "../Batch.ts"
+import { type Entry, type From, type Group, type Log, LogFailed, StaleEpoch } from "../Log.ts"
+import { RecordClosed } from "../Reader.ts"
+import type { Position } from "./cursor.ts"
+import { type Attributes, registering } from "./metrics.ts"
+import { Signal } from "./signal.ts"
+import { type AnyFiber, step } from "./step.ts"
+import { Throttle } from "./throttle.ts"
+import { type Delivery, type Item, Piece, type Refusal, Window, type WindowOptions } from "./window.ts"
+
+export type AckError = AlreadyAcked | AckOutOfRange | AckOutOfOrder | StaleEpoch
+
+/** The options of a collector, decoded. Times are in milliseconds. */
+export interface Settings extends Omit<WindowOptions, "committed" | "attempts" | "remembersAttempts"> {
+  readonly record: string
+  readonly group: string
+  readonly from: From
+  readonly retry: Schedule.Schedule<unknown, unknown>
+  readonly commitAcks: number
+  readonly commitWithin: number
+  readonly stallAfter: number
+}
+
+/** What becomes of what is rejected: stored by an effect, or dropped. Undefined: only what was rejected by hand is dropped. */
+export type PutAside = ((letter: DeadLetter) => Effect.Effect<void, unknown>) | "drop" | undefined
+
+/** 100 ms, then twice as long each time, up to 30 s. */
+export const backoff: Schedule.Schedule<unknown, unknown> = Schedule.min([
+  Schedule.exponential("100 millis"),
+  Schedule.spaced("30 seconds")
+])
+
+type State =
+  | { readonly _tag: "Open" }
+  /** Nothing new is fetched or handed out; what is in flight finishes. */
+  | { readonly _tag: "Draining" }
+  /** Its scope has closed, or another holder has the group. */
+  | { readonly _tag: "Over"; readonly error: StaleEpoch }
+
+type Delays = Effect.Success<ReturnType<typeof newDelays>>
+const newDelays = (schedule: Schedule.Schedule<unknown, unknown>) => Schedule.toStep(schedule)
+
+export class CollectorCore<A> {
+  readonly settings: Settings
+  readonly window: Window<Entry<A>>
+  readonly epoch: bigint
+  private readonly log: Log<A>
+  private readonly group: Group
+  private readonly clock: Clock.Clock
+  private readonly signal = new Signal()
+  private readonly committing = Semaphore.makeUnsafe(1)
+  private readonly complaints = new Throttle()
+  private state: State = { _tag: "Open" }
+  /** Why nothing could be fetched, until someone was told or it went well again. */
+  private failure: LogFailed | undefined
+  private fetching: Fiber.Fiber<unknown, unknown> | undefined
+  private fibers: ReadonlyArray<Fiber.Fiber<unknown, unknown>> = []
+  private started = false
+  private readonly delays = new WeakMap<Piece<Entry<A>>, { readonly step: Delays; last: number }>()
+  /** Those who wait for a rejection to be stored. */
+  private readonly rejections = new Map<Piece<Entry<A>>, Deferred.Deferred<void, LogFailed | StaleEpoch>>()
+  /** Rejections under way. */
+  private aside = 0
+  private oldest = 0n
+  private head = 0n
+  /** The head when the collector began, less what the record had produced by then. */
+  private headBefore = 0
+  /** Told whenever something was settled. */
+  onSettled: () => void = () => {}
+
+  private constructor(log: Log<A>, group: Group, settings: Settings, clock: Clock.Clock) {
+    this.log = log
+    this.group = group
+    this.epoch = group.epoch
+    this.settings = settings
+    this.clock = clock
+    this.window = new Window({
+      ...settings,
+      committed: Number(group.committed),
+      attempts: new Map(Array.from(group.attempts, ([sequence, attempt]) => [Number(sequence), attempt])),
+      // What is gone with the process needs no memory of how it died.
+      remembersAttempts: settings.maxAttempts < Infinity && log.durability !== "volatile"
+    })
+  }
+
+  /** Acquires the group for the life of the scope; nothing is fetched before `start`. */
+  static open<A>(log: Log<A>, settings: Settings): Effect.Effect<CollectorCore<A>, LogFailed, Scope.Scope> {
+    return Effect.gen(function*() {
+      const group = yield* log.acquire(settings.group, { from: settings.from })
+      const core = new CollectorCore(log, group, settings, yield* Clock.Clock)
+      core.head = yield* log.head
+      core.oldest = yield* log.oldest
+      // After the head: what comes in between makes `pending` too small until it is fetched, never too large for good.
+      core.headBefore = Number(core.head) - log.stats().produced
+      return core
+    })
+  }
+
+  /** Starts the work, once, for the life of the scope; its end commits what is settled and gives back what is not. */
+  start(putAside: PutAside): Effect.Effect<void, never, Scope.Scope> {
+    return Effect.uninterruptible(Effect.gen({ self: this }, function*() {
+      if (this.started) return
+      this.started = true
+      yield* Effect.addFinalizer(() => this.close)
+      const fork = (work: Effect.Effect<void>) => Effect.forkScoped(Effect.interruptible(work))
+      this.fetching = yield* fork(this.fetch)
+      this.fibers = [
+        this.fetching,
+        yield* fork(this.commitAsNeeded),
+        yield* fork(this.putAsideAll(putAside)),
+        yield* fork(this.watch)
+      ]
+    }))
+  }
+
+  // ---- fetching
+
+  private readonly fetch: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
+    const { window } = this
+    let delays: Delays | undefined
+    while (this.state._tag === "Open") {
+      const seen = this.signal.turn
+      const room = window.room()
+      if (room === 0) {
+        yield* this.signal.wait(seen)
+        continue
+      }
+      const from = window.fetched + 1
+      const exit = yield* Effect.exit(this.log.read(BigInt(from), room))
+      if (exit._tag === "Success") {
+        delays = this.failure = undefined
+        window.push(exit.value.map(this.itemOf), this.now())
+        this.signal.notify()
+        continue
+      }
+      const error = Causes.findErrorOption(exit.cause)
+      if (Option.isNone(error)) return yield* Effect.failCause(exit.cause as Cause.Cause<never>)
+      if (error.value._tag === "RecordClosed") {
+        window.ended = true
+        return this.signal.notify()
+      }
+      if (error.value._tag === "Lagged") {
+        yield* this.skip(from + error.value.missed)
+        continue
+      }
+      this.failure = error.value
+      this.signal.notify()
+      delays ??= yield* newDelays(backoff)
+      yield* Effect.sleep(yield* this.delayOf(delays, exit.cause, 30_000))
+    }
+  })
+  private readonly itemOf = (entry: Entry<A>): Item<Entry<A>> => ({
+    sequence: Number(entry.sequence),
+    at: entry.at,
+    // An engine in memory encodes a value only once it is asked for its bytes.
+    size: this.settings.batchBytesMax === Infinity ? 0 : entry.bytes.length,
+    unreadable: Option.isNone(entry.value) ? "it does not decode" : undefined,
+    entry
+  })
+  /** The log has kept nothing before `next`. What is held is settled first, so that the window stays as wide as it may be. */
+  private skip(next: number): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      while (this.window.watermark < this.window.fetched) yield* this.signal.wait(this.signal.turn)
+      const missed = next - 1 - this.window.fetched
+      this.window.skipTo(next, this.now())
+      this.signal.notify()
+      yield* Effect.logWarning(
+        `${this.name} fell behind what the log keeps and missed ${missed} value(s). It goes on at ${next}; a longer `
+          + `retention or more workers avoid this`
+      )
+    })
+  }
+
+  // ---- handing out
+
+  /**
+   * What `use` makes of the next batch, in flight; `otherwise` once there will be none. Interrupted, it has taken nothing:
+   * it hands over in the step that decides, and an attempt that is to outlive a crash is committed before that.
+   */
+  handOut<B, E>(
+    use: (batch: Batch<A>, delivery: Delivery, fiber: AnyFiber) => B,
+    otherwise: Effect.Effect<B, E>,
+    onIdle?: () => void
+  ): Effect.Effect<B, E | StaleEpoch | LogFailed> {
+    const next: Effect.Effect<B, E | StaleEpoch | LogFailed> = step((fiber) => {
+      if (this.state._tag === "Over") return Exit.fail(this.state.error)
+      if (this.state._tag === "Draining") return otherwise
+      const { window } = this
+      const seen = this.signal.turn
+      const now = this.now()
+      const found = window.next(now)
+      if (found instanceof Piece) {
+        const delivery = { first: found.first, last: found.last, attempt: found.attempt }
+        return Exit.succeed(use(this.batchOf(found, delivery), delivery, fiber))
+      }
+      if (found === "Commit") return Effect.andThen(this.commit, next)
+      if (this.failure !== undefined) {
+        const { failure } = this
+        this.failure = undefined
+        return Exit.fail(failure)
+      }
+      if (window.ended && window.watermark === window.fetched) return otherwise
+      onIdle?.()
+      const changed = this.signal.wait(seen)
+      return Effect.andThen(
+        found === undefined ? changed : Effect.raceFirst(changed, Effect.sleep(found - now)),
+        next
+      )
+    })
+    return next
+  }
+  private batchOf(piece: Piece<Entry<A>>, delivery: Delivery): Batch<A> {
+    return {
+      first: BigInt(piece.first),
+      last: BigInt(piece.last),
+      epoch: this.epoch,
+      attempt: piece.attempt,
+      values: piece.items.map(({ entry }) => Option.getOrThrow(entry.value)) as [A, ...Array<A>],
+      inProgress: Effect.sync(() => this.window.inProgress(delivery, this.now()))
+    }
+  }
+
+  // ---- settling
+
+  /** A batch whose use has ended with `exit`, unless it was settled by hand before. */
+  settle(delivery: Delivery, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const piece = this.inHand(delivery)
+      if (piece === undefined) return Effect.void
+      return exit._tag === "Success"
+        ? this.settled(() => this.window.ack(piece, this.now()))
+        : this.retryLater(delivery, exit.cause)
+    })
+  }
+  /** As if it had not been handed out. */
+  giveBack(delivery: Delivery): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const piece = this.inHand(delivery)
+      return piece === undefined
+        ? Effect.void
+        : this.settled(() => this.window.release(piece, this.now(), false, ""))
+    })
+  }
+  private retryLater(delivery: Delivery, cause: Cause.Cause<unknown>): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      const before = this.inHand(delivery)
+      if (before === undefined) return
+      const delay = yield* this.retryDelay(before, cause)
+      const piece = this.inHand(delivery)
+      if (piece === undefined) return
+      const reason = String(Causes.squash(cause))
+      yield* this.settled(() => this.window.release(piece, this.now() + delay, true, reason))
+      yield* this.complaints.run(() =>
+        Effect.logWarning(
+          piece.attempt >= this.settings.maxAttempts
+            ? `${this.name}: batch ${delivery.first}..${delivery.last} failed its last attempt, ${delivery.attempt}`
+            : `${this.name}: batch ${delivery.first}..${delivery.last} failed attempt ${delivery.attempt}; the next is due `
+              + `in ${delay} ms`,
+          cause
+        )
+      )
+    })
+  }
+  private inHand(delivery: Delivery): Piece<Entry<A>> | undefined {
+    if (this.state._tag === "Over") return undefined
+    const found = this.window.find(delivery)
+    return typeof found === "string" ? undefined : found
+  }
+  private settled(change: () => void): Effect.Effect<void> {
+    return Effect.sync(() => {
+      change()
+      this.signal.notify()
+      this.onSettled()
+    })
+  }
+  private retryDelay(piece: Piece<Entry<A>>, cause: Cause.Cause<unknown>): Effect.Effect<number> {
+    return Effect.gen({ self: this }, function*() {
+      let delays = this.delays.get(piece)
+      if (delays === undefined) {
+        this.delays.set(piece, delays = { step: yield* newDelays(this.settings.retry), last: 0 })
+      }
+      return delays.last = yield* this.delayOf(delays.step, cause, delays.last)
+    })
+  }
+  /** A schedule that has ended goes on with its last delay, and one that dies does too. */
+  private delayOf(delays: Delays, cause: unknown, last: number): Effect.Effect<number> {
+    return Effect.suspend(() => delays(this.now(), cause)).pipe(
+      Effect.map(([, delay]) => Duration.toMillis(delay)),
+      Pull.catchDone(() => Effect.succeed(last)),
+      Effect.catchCause(() => Effect.succeed(last))
+    )
+  }
+
+  /** The batch of a verb, or why the verb is refused. */
+  private named(
+    batch: Batch<unknown>,
+    find: (delivery: Delivery) => Piece<Entry<A>> | Refusal
+  ): Effect.Effect<Piece<Entry<A>>, AckError> {
+    return Effect.suspend((): Effect.Effect<Piece<Entry<A>>, AckError> => {
+      const { group, record } = this.settings
+      if (this.state._tag === "Over") return Effect.fail(this.state.error)
+      if (batch.epoch < this.epoch) return Effect.fail(new StaleEpoch({ record, group, epoch: batch.epoch }))
+      const found = batch.epoch > this.epoch
+        ? "AckOutOfRange"
+        : find({ first: Number(batch.first), last: Number(batch.last), attempt: batch.attempt })
+      if (typeof found !== "string") return Effect.succeed(found)
+      const fields = { record, group, first: batch.first, last: batch.last }
+      switch (found) {
+        case "AlreadyAcked":
+          return Effect.fail(new AlreadyAcked(fields))
+        case "AckOutOfRange":
+          return Effect.fail(new AckOutOfRange(fields))
+        case "AckOutOfOrder":
+          return Effect.fail(new AckOutOfOrder({ ...fields, expected: BigInt(this.window.watermark + 1) }))
+      }
+    })
+  }
+  readonly ack = (batch: Batch<unknown>): Effect.Effect<void, AckError> =>
+    Effect.flatMap(
+      this.named(batch, (delivery) => this.window.findInOrder(delivery)),
+      (piece) => this.settled(() => this.window.ack(piece, this.now()))
+    )
+  readonly ackDurable = (batch: Batch<unknown>): Effect.Effect<void, AckError | LogFailed> =>
+    Effect.andThen(this.ack(batch), this.committedThrough(Number(batch.last)))
+  private committedThrough(sequence: number): Effect.Effect<void, StaleEpoch | LogFailed> {
+    return Effect.suspend(() => {
+      const seen = this.signal.turn
+      if (this.window.committed >= sequence) return Effect.void
+      if (this.state._tag === "Over") return Effect.fail(this.state.error)
+      return Effect.andThen(
+        this.window.watermark >= sequence ? this.commit : this.signal.wait(seen),
+        this.committedThrough(sequence)
+      )
+    })
+  }
+  readonly release = (
+    batch: Batch<unknown>,
+    options?: { readonly delay?: Duration.Input }
+  ): Effect.Effect<void, AckError> =>
+    Effect.flatMap(this.named(batch, (delivery) => this.window.find(delivery)), (piece) => {
+      if (options?.delay === undefined) {
+        const cause = Causes.fail("released")
+        return Effect.flatMap(this.retryDelay(piece, cause), (delay) => this.releaseAfter(batch, delay))
+      }
+      return this.releaseAfter(batch, Duration.toMillis(Duration.fromInputUnsafe(options.delay)))
+    })
+  private releaseAfter(batch: Batch<unknown>, delay: number): Effect.Effect<void, AckError> {
+    return Effect.flatMap(
+      this.named(batch, (delivery) => this.window.find(delivery)),
+      (piece) => this.settled(() => this.window.release(piece, this.now() + delay, true, "released by its holder"))
+    )
+  }
+  readonly reject = (batch: Batch<unknown>, reason: string): Effect.Effect<void, AckError | LogFailed> =>
+    Effect.flatMap(this.named(batch, (delivery) => this.window.findInOrder(delivery)), (piece) =>
+      Effect.suspend(() => {
+        const stored = Deferred.makeUnsafe<void, LogFailed | StaleEpoch>()
+        this.rejections.set(piece, stored)
+        return Effect.andThen(
+          this.settled(() => this.window.rejectInFlight(piece, reason)),
+          Deferred.await(stored)
+        )
+      }))
+
+  // ---- putting aside
+
+  private putAsideAll(putAside: PutAside): Effect.Effect<void> {
+    return Effect.forever(Effect.suspend(() => {
+      const seen = this.signal.turn
+      const piece = this.window.takeRejected()
+      if (piece === undefined) return this.signal.wait(seen)
+      this.aside++
+      return Effect.ensuring(this.putAsideOne(piece, putAside), Effect.sync(() => void this.aside--))
+    }))
+  }
+  private putAsideOne(piece: Piece<Entry<A>>, putAside: PutAside): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      const { first, last, reason } = piece
+      if (putAside === undefined && piece.items[0]!.unreadable !== undefined) {
+        return yield* Effect.logError(
+          `${this.name} cannot decode sequence ${first}, and stays there: ${reason}. Say where it is to go with `
+            + `\`deadLetter\`: a record, or "drop"`
+        )
+      }
+      if (typeof putAside !== "function") {
+        yield* Effect.logWarning(`${this.name} drops ${first}..${last}: ${reason}`)
+      } else {
+        let delays: Delays | undefined
+        for (const item of piece.items) {
+          const letter: DeadLetter = {
+            record: this.settings.record,
+            group: this.settings.group,
+            sequence: item.entry.sequence,
+            attempts: piece.attempt,
+            reason,
+            bytes: item.entry.bytes
+          }
+          while (true) {
+            const exit = yield* Effect.exit(Effect.suspend(() => putAside(letter)))
+            if (exit._tag === "Success") break
+            this.rejected(
+              piece,
+              Exit.fail(new LogFailed({ record: this.settings.record, cause: Causes.squash(exit.cause) }))
+            )
+            yield* Effect.logError(
+              `${this.name} could not store the dead letter of sequence ${item.sequence}, and tries again`,
+              exit.cause
+            )
+            delays ??= yield* newDelays(backoff)
+            yield* Effect.sleep(yield* this.delayOf(delays, exit.cause, 30_000))
+          }
+        }
+      }
+      yield* this.settled(() => this.window.putAside(piece, this.now()))
+      this.rejected(piece, Exit.void)
+    })
+  }
+  /** Tells who rejected it by hand. */
+  private rejected(piece: Piece<Entry<A>>, exit: Exit.Exit<void, LogFailed | StaleEpoch>): void {
+    const waiting = this.rejections.get(piece)
+    this.rejections.delete(piece)
+    if (waiting !== undefined) Deferred.doneUnsafe(waiting, exit)
+  }
+
+  // ---- committing
+
+  /** Stores what is settled, if it is not stored. Concurrent callers share what one of them stores. */
+  readonly commit: Effect.Effect<void, StaleEpoch | LogFailed> = this.committing.withPermit(Effect.suspend(() => {
+    if (this.state._tag === "Over") return Effect.fail(this.state.error)
+    if (!this.window.isDirty()) return Effect.void
+    const uncommitted = this.window.uncommitted()
+    const attempts = new Map(Array.from(uncommitted.attempts, ([sequence, attempt]) => [BigInt(sequence), attempt]))
+    return this.group.commit({ through: BigInt(uncommitted.through), attempts }).pipe(
+      Effect.catchTag("CommitOutOfRange", (error) => Effect.die(error)),
+      Effect.tapErrorTag("StaleEpoch", (error) => Effect.sync(() => this.end(error))),
+      Effect.andThen(Effect.sync(() => {
+        this.window.commit(uncommitted)
+        this.signal.notify()
+      }))
+    )
+  }))
+  readonly flush: Effect.Effect<bigint, StaleEpoch | LogFailed> = Effect.map(
+    this.commit,
+    () => BigInt(this.window.committed)
+  )
+  private readonly commitAsNeeded: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
+    const { commitAcks, commitWithin, maxReadAhead } = this.settings
+    const { window } = this
+    let dirtySince: number | undefined
+    while (true) {
+      const seen = this.signal.turn
+      if (!window.isDirty()) {
+        dirtySince = undefined
+        yield* this.signal.wait(seen)
+        continue
+      }
+      const now = this.now()
+      dirtySince ??= now
+      const due = window.settledSinceCommit >= commitAcks || window.watermark - window.committed >= maxReadAhead
+        ? now
+        : dirtySince + commitWithin
+      if (due > now) {
+        yield* Effect.raceFirst(this.signal.wait(seen), Effect.sleep(due - now))
+        continue
+      }
+      dirtySince = undefined
+      yield* this.commitInTheEnd
+    }
+  }).pipe(Effect.catchTag("StaleEpoch", () => Effect.void))
+  /** As often as it takes. */
+  private readonly commitInTheEnd: Effect.Effect<void, StaleEpoch> = Effect.gen({ self: this }, function*() {
+    let delays: Delays | undefined
+    while (true) {
+      const failed = yield* this.commit.pipe(Effect.catchTag("LogFailed", (error) => Effect.succeed(error)))
+      if (failed === undefined) return
+      yield* this.complaints.run(() => Effect.logWarning(`${this.name} could not commit, and tries again`, failed))
+      delays ??= yield* newDelays(backoff)
+      yield* Effect.sleep(yield* this.delayOf(delays, failed, 30_000))
+    }
+  })
+
+  // ---- watching
+
+  /** Says which sequence holds the watermark back, once it has not moved for `stallAfter`, and again as often. */
+  private readonly watch: Effect.Effect<void> = Effect.forever(Effect.suspend(() => {
+    const { stallAfter } = this.settings
+    const seen = this.signal.turn
+    const blocking = this.window.blocking()
+    if (blocking === undefined) return this.signal.wait(seen)
+    const still = this.now() - Math.max(this.window.movedAt, blocking.sign)
+    if (still < stallAfter) return Effect.sleep(stallAfter - still)
+    const { fetched, watermark } = this.window
+    return Effect.andThen(
+      Effect.logWarning(
+        `${this.name} is stalled: nothing has been settled at its watermark for ${
+          (still / 1000).toFixed(0)
+        } s. Sequence ${blocking.sequence} holds it back, ${states[blocking.state] ?? blocking.state}; ${
+          fetched - watermark
+        } of at most ${this.settings.maxReadAhead} value(s) are held`
+      ),
+      Effect.sleep(stallAfter)
+    )
+  }))
+
+  readonly progress: Effect.Effect<Progress> = Effect.gen({ self: this }, function*() {
+    // An engine that does not answer leaves what it said last.
+    this.oldest = yield* Effect.orElseSucceed(this.log.oldest, () => this.oldest)
+    this.head = yield* Effect.orElseSucceed(this.log.head, () => this.head)
+    const { window } = this
+    return {
+      oldest: this.oldest,
+      committed: BigInt(window.committed),
+      watermark: BigInt(window.watermark),
+      fetched: BigInt(window.fetched),
+      head: BigInt(Math.max(Number(this.head), window.fetched + 1)),
+      inFlight: window.inFlight,
+      holes: window.holes(),
+      oldestUnackedAge: window.oldestUnackedAge(this.now())
+    }
+  })
+  /** Where it stands, to a topology: what is not settled is still to be read. */
+  readonly position: Position = {
+    pending: () => Math.max(0, this.knownHead() - 1 - this.window.watermark),
+    counts: () => ({
+      received: this.window.fetched - this.window.options.committed - this.window.expired,
+      lagged: this.window.expired,
+      conflated: 0
+    })
+  }
+  /** Without asking the engine: what others than this process have appended shows once it is fetched. */
+  private knownHead(): number {
+    return Math.max(this.window.fetched + 1, this.headBefore + this.log.stats().produced)
+  }
+  readonly metrics: Effect.Effect<void, never, Scope.Scope> = registering((register) => {
+    const { group, record } = this.settings
+    const at: Attributes = { record, group }
+    const { window } = this
+    const gauge = (name: string, help: string, get: () => number) =>
+      register("gauge", `sluice_collector_${name}`, help, at, get)
+    const counter = (name: string, help: string, get: () => number) =>
+      register("counter", `sluice_collector_${name}_total`, help, at, get)
+    gauge("committed", "The sequence through which progress is stored", () => window.committed)
+    gauge("watermark", "The sequence through which everything is settled", () => window.watermark)
+    gauge("fetched", "The last sequence fetched", () => window.fetched)
+    gauge("head", "The next sequence of the record, as far as this process knows", () => this.knownHead())
+    gauge("in_flight", "Batches handed out", () => window.inFlight)
+    gauge("holes", "Values not settled although a later one is", () => window.holes())
+    gauge(
+      "oldest_unacked_age_milliseconds",
+      "Since the oldest value that is fetched and not settled was appended",
+      () => window.oldestUnackedAge(this.now())
+    )
+    counter("acknowledged", "Values acknowledged", () => window.acknowledged)
+    counter("rejected", "Values put aside or dropped", () => window.rejected)
+    counter("released", "Batches given back", () => window.released)
+    counter("expired", "Values that had expired before they were fetched", () => window.expired)
+  })
+
+  // ---- the end
+
+  /** Nothing new from now on. */
+  drain(): void {
+    if (this.state._tag !== "Open") return
+    this.state = { _tag: "Draining" }
+    this.fetching?.interruptUnsafe()
+    this.signal.notify()
+  }
+  /** For a worker that is done: returns once nothing is on its way aside, and what is settled is stored. */
+  readonly finished: Effect.Effect<void, StaleEpoch> = Effect.suspend(() => {
+    if (this.state._tag === "Over") return Effect.fail(this.state.error)
+    const seen = this.signal.turn
+    return this.aside > 0 || this.window.hasRejected
+      ? Effect.andThen(this.signal.wait(seen), this.finished)
+      : this.commitInTheEnd
+  })
+  private readonly close: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.state._tag === "Over") return Effect.void
+    this.state = { _tag: "Draining" }
+    // The end of the collector is nobody's attempt.
+    this.window.giveBackAll(this.now())
+    const { group, record } = this.settings
+    return Effect.ensuring(
+      Effect.ignore(Effect.timeoutOption(this.commit, "1 second")),
+      Effect.sync(() => this.end(new StaleEpoch({ record, group, epoch: this.epoch })))
+    )
+  })
+  private end(error: StaleEpoch): void {
+    if (this.state._tag === "Over") return
+    this.state = { _tag: "Over", error }
+    for (const fiber of this.fibers) fiber.interruptUnsafe()
+    for (const piece of this.rejections.keys()) this.rejected(piece, Exit.fail(error))
+    this.signal.notify()
+  }
+  /** Why there is nothing more to take. */
+  readonly whyOver: Effect.Effect<never, StaleEpoch | LogFailed> = Effect.suspend(() => {
+    const { record } = this.settings
+    if (this.state._tag === "Over") return Effect.fail(this.state.error)
+    if (this.state._tag === "Open") return Effect.fail(new LogFailed({ record, cause: new RecordClosed({ record }) }))
+    return Effect.andThen(this.signal.wait(this.signal.turn), this.whyOver)
+  })
+  private get name(): string {
+    return `group "${this.settings.group}" of record "${this.settings.record}"`
+  }
+  private now(): number {
+    return this.clock.currentTimeMillisUnsafe()
+  }
+}
+
+const states: { readonly [state: string]: string } = {
+  Ready: "waiting for its next attempt",
+  InFlight: "in the hands of a handler",
+  Rejecting: "waiting to be put aside",
+  Fetched: "waiting to be handed out"
+}

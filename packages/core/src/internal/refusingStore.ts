@@ -1,0 +1,91 @@
+/**
+ * A store that is full at times. Then it refuses, or lets the producer wait: first come, first served, never overtaken,
+ * and never beside free room for longer than the turn that made the room.
+ */
+import { type Clock, Effect, type Scheduler } from "effect"
+import type { Produced } from "../Producer.ts"
+import { Contention } from "./contention.ts"
+import { microtask } from "./microtask.ts"
+import { Parked, parking } from "./step.ts"
+import { GatedStore } from "./store.ts"
+
+const accepted = Effect.succeed<Produced>("Accepted")
+const refused = Effect.succeed<Produced>("Closed")
+
+export abstract class RefusingStore<A> extends GatedStore<A> {
+  /** Producers that wait for room, in the order in which they came. */
+  protected readonly waiters = new Set<Waiter<A>>()
+  private admitting = false
+  readonly contention: Contention
+
+  constructor(dispatcher: Scheduler.SchedulerDispatcher, clock: Clock.Clock) {
+    super(dispatcher)
+    this.contention = new Contention(clock)
+  }
+  abstract isFull(): boolean
+  /** Only where it is not full. */
+  abstract put(value: A): void
+
+  override offer(value: A): Effect.Effect<Produced> {
+    return parking<Produced>((fiber) => {
+      const pushed = this.push(value)
+      return pushed === "Full" ? new Waiter(this, value).suspend(fiber) : Effect.succeed(pushed)
+    })
+  }
+  /** `waiter` comes to wait. */
+  join(waiter: Waiter<A>): void {
+    this.waiters.add(waiter)
+    if (this.waiters.size === 1) this.contention.begin()
+  }
+  /** `waiter` does not wait any more, if it still did. */
+  leave(waiter: Waiter<A>): void {
+    if (this.waiters.delete(waiter) && this.waiters.size === 0) this.contention.end()
+  }
+  override close(): void {
+    super.close()
+    const waiters = [...this.waiters]
+    this.waiters.clear()
+    this.contention.end()
+    // In a later turn: whoever closes must not run the producers' fibers inside its own step.
+    if (waiters.length > 0) microtask(() => waiters.forEach((waiter) => waiter.resume(refused)))
+  }
+  /**
+   * Lets waiting producers in once the present turn ends: a reader that goes on reading makes room for many of them,
+   * and wakes them once.
+   */
+  roomMade(): void {
+    if (this.admitting || this.waiters.size === 0) return
+    this.admitting = true
+    microtask(this.admit)
+  }
+  private readonly admit = (): void => {
+    this.admitting = false
+    const admitted: Array<Waiter<A>> = []
+    for (const waiter of this.waiters) {
+      if (this.isFull()) break
+      this.waiters.delete(waiter)
+      this.put(waiter.value)
+      admitted.push(waiter)
+    }
+    if (this.waiters.size === 0) this.contention.end()
+    else if (admitted.length > 0) this.contention.begin()
+    if (admitted.length > 0) this.gate.signal()
+    // Only now: a producer that is resumed may produce again at once.
+    for (const waiter of admitted) waiter.resume(accepted)
+  }
+}
+
+/** A producer that waits for room. */
+class Waiter<A> extends Parked {
+  readonly value: A
+  private readonly store: RefusingStore<A>
+  constructor(store: RefusingStore<A>, value: A) {
+    super()
+    this.store = store
+    this.value = value
+    store.join(this)
+  }
+  protected override left(): void {
+    this.store.leave(this)
+  }
+}

@@ -1,0 +1,65 @@
+/** A law: what it says, whom it binds, how it is checked, and the subject that breaks it. */
+import { Cause, Effect, References, Schema, type Scope } from "effect"
+import { exitOf, type Mismatch, start } from "./trial.ts"
+
+/** Something else than a law says was seen. */
+export class LawBroken extends Schema.TaggedError<LawBroken>()("LawBroken", {
+  law: Schema.String,
+  subject: Schema.String,
+  expected: Schema.String,
+  seen: Schema.String
+}) {
+  override get message(): string {
+    return `${this.subject} breaks the law "${this.law}": expected ${this.expected}, but saw ${this.seen}`
+  }
+}
+
+/** What laws run over. */
+interface AnySubject {
+  readonly name: string
+  readonly promises: unknown
+}
+
+/** One guarantee. */
+export interface LawOver<in out S extends AnySubject> {
+  /** The guarantee, as a sentence. */
+  readonly name: string
+  /** Whether subjects that promise this are bound by it. */
+  readonly applies: (promises: S["promises"]) => boolean
+  /** Checks it over new instances of the subject; takes at most some thousands of turns, and no time. */
+  readonly check: (subject: S) => Effect.Effect<void, LawBroken>
+  /** The same subject, sabotaged to break this law: proof that the law can fail. */
+  readonly broken: (subject: S) => S
+}
+export interface LawOptions<S extends AnySubject> {
+  readonly applies: (promises: S["promises"]) => boolean
+  readonly check: (subject: S) => Effect.Effect<void, Mismatch, Scope.Scope>
+  readonly broken: (subject: S) => S
+}
+
+/** A check whose waits are bounded one by one may still hang in a `make`, a `subscribe` or a `close`. */
+const turnsMax = 100_000
+
+export const makeLaw = <S extends AnySubject>(name: string, options: LawOptions<S>): LawOver<S> => ({
+  name,
+  applies: options.applies,
+  broken: options.broken,
+  check: (subject) => {
+    const broken = ({ expected, seen }: Pick<Mismatch, "expected" | "seen">) =>
+      Effect.fail(new LawBroken({ law: name, subject: subject.name, expected, seen }))
+    return start(Effect.scoped(options.check(subject))).pipe(
+      Effect.flatMap((fiber) => exitOf("the check", fiber, turnsMax)),
+      Effect.matchEffect({
+        onFailure: broken,
+        onSuccess: (exit) => {
+          if (exit._tag === "Success") return Effect.void
+          const mismatch = exit.cause.reasons.find(Cause.isFailReason)?.error
+          return broken(mismatch ?? { expected: "the check to run to its end", seen: Cause.pretty(exit.cause) })
+        }
+      }),
+      Effect.scoped,
+      // A law drops values on purpose; its warnings would be noise.
+      Effect.provideService(References.CurrentLoggers, new Set())
+    )
+  }
+})
