@@ -184,23 +184,26 @@ export class Window<E> {
     if (this.inFlight >= maxInFlight) return undefined
     let best: Piece<E> | undefined
     let soonest = Infinity
-    let committing = false
+    let marked: Piece<E> | undefined
     for (const piece of this.ready) {
       // In strict order nothing overtakes a batch that waits for its next attempt.
       if (order === "strict") best = best === undefined || piece.first < best.first ? piece : best
-      // Whoever marked it hands it out, or someone after that; so several are committed at once.
-      else if (piece.mark > this.committedVersion) committing = true
-      else if (piece.due > now) soonest = Math.min(soonest, piece.due)
+      // Someone is to hand it out; another is marked meanwhile, and they are committed at once.
+      else if (piece.mark > this.committedVersion) {
+        marked = marked === undefined || isAhead(piece, marked)
+          ? piece
+          : marked
+      } else if (piece.due > now) soonest = Math.min(soonest, piece.due)
       else if (best === undefined || isAhead(piece, best)) best = piece
     }
-    if (best !== undefined) return best.due > now ? best.due : this.handOut(best, now)
+    if (best !== undefined) return best.due > now ? best.due : this.handOut(best, marked, now)
     const [oldest] = this.fresh
     if (oldest !== undefined) {
       const full = this.fresh.length >= batchMax || this.freshBytes >= batchBytesMax || this.room() === 0 || this.ended
-      if (full || now >= oldest.since + batchWithin) return this.handOut(this.form(now), now)
+      if (full || now >= oldest.since + batchWithin) return this.handOut(this.form(now), marked, now)
       soonest = Math.min(soonest, oldest.since + batchWithin)
     }
-    return committing ? "Commit" : soonest === Infinity ? undefined : soonest
+    return marked !== undefined ? "Commit" : soonest === Infinity ? undefined : soonest
   }
   /** A batch of what is fresh: at least one value, then as many as fit. */
   private form(now: number): Piece<E> {
@@ -223,11 +226,11 @@ export class Window<E> {
     this.byFirst.set(piece.first, piece)
     this.ready.add(piece)
   }
-  private handOut(piece: Piece<E>, now: number): Piece<E> | "Commit" {
+  private handOut(piece: Piece<E>, marked: Piece<E> | undefined, now: number): Piece<E> | "Commit" {
     if (piece.mark === 0 && this.options.remembersAttempts && (piece.attempt > 0 || piece.first <= this.suspectUntil)) {
       piece.mark = ++this.version
     }
-    if (piece.mark > this.committedVersion) return "Commit"
+    if (piece.mark > this.committedVersion || (marked !== undefined && isAhead(marked, piece))) return "Commit"
     this.ready.delete(piece)
     piece.state = "InFlight"
     piece.attempt++

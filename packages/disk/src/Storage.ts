@@ -1,0 +1,50 @@
+/**
+ * The file system under a journal, as far as it needs one: positional writes and reads, fdatasync and the sync of a
+ * directory, which Effect's FileSystem does not have. Another one can be put in its place: see `Faults` in
+ * `@sluice/testing`, which simulates a disk that tears, fails and loses power.
+ *
+ * One Storage stands for one directory without subdirectories; names are those of files in it.
+ */
+
+/** A file that is open. Positions and lengths are in bytes. What is written is durable once `datasync` has answered. */
+export interface File {
+  /** Answers with how much was written, which may be less than asked for. */
+  readonly write: (bytes: Uint8Array, position: number, done: (error: Error | null, written: number) => void) => void
+  /** Answers with how much was read: less than asked for at the end of the file. */
+  readonly read: (into: Uint8Array, position: number, done: (error: Error | null, read: number) => void) => void
+  /** Makes everything written so far durable, also the file's length. After it failed nothing is known of what was written. */
+  readonly datasync: (done: (error: Error | null) => void) => void
+  readonly size: () => Promise<number>
+  readonly close: () => Promise<void>
+}
+
+/** A directory. */
+export interface Directory {
+  readonly path: string
+  /** Names of the files in it, in no order. */
+  readonly list: () => Promise<ReadonlyArray<string>>
+  /** `"create"` fails where there is such a file; `"write"` and `"read"` fail where there is none. */
+  readonly open: (name: string, mode: "create" | "write" | "read") => Promise<File>
+  readonly remove: (name: string) => Promise<void>
+  /** Makes durable which files there are. */
+  readonly sync: () => Promise<void>
+  /**
+   * Locks the directory against every other writer, in this process or another, until it is released or the process has
+   * ended, however it ended. Rejects with a `Locked` where another has it.
+   */
+  readonly lock: () => Promise<{ readonly release: () => Promise<void> }>
+}
+
+/** Another writer has the directory. `holder` says who, as far as is known. */
+export class Locked extends Error {
+  readonly holder: string
+  constructor(holder: string) {
+    super(`the directory is locked by ${holder}`)
+    this.holder = holder
+  }
+}
+
+export interface Storage {
+  /** Makes the directory, and those above it, where they are not there. */
+  readonly open: (directory: string) => Promise<Directory>
+}
