@@ -7,6 +7,7 @@ export default defineConfig({
     projects: [
       project("core", "packages/core"),
       project("testing", "packages/testing"),
+      project("disk", "packages/disk"),
       project("examples", "examples", ["**/*.test.ts"]),
       project("whole", "test", ["**/*.test.ts"])
     ]
