@@ -154,7 +154,7 @@ export class Window<E> {
     // Those that were tried together are tried together, until the last attempt, which each value has for itself.
     if (
       item.unreadable === undefined && before !== undefined && before.state === "Ready" && before.attempt === tried
-      && before.due === 0 && before.last === item.sequence - 1 && before.items.length < batchMax
+      && before.mark === 0 && before.due === 0 && before.last === item.sequence - 1 && before.items.length < batchMax
       && tried + 1 < maxAttempts
     ) {
       this.replace(before, [new Piece([...before.items, item], tried, now)])
