@@ -10,7 +10,7 @@ import { join } from "node:path"
 
 const root = join(import.meta.dirname, "..")
 
-describe.each(["core", "testing"])("@sluice/%s", (name) => {
+describe.each(["core", "testing", "disk"])("@sluice/%s", (name) => {
   const out = mkdtempSync(join(tmpdir(), "sluice-api-"))
   beforeAll(() => {
     const project = join(root, "packages", name)
@@ -39,8 +39,16 @@ describe.each(["core", "testing"])("@sluice/%s", (name) => {
 
   it("has the API of its snapshot", async () => {
     const folder = join(out, name, "src")
-    const declarations = readdirSync(folder).filter((file) => file.endsWith(".d.ts")).toSorted().map((file) =>
-      `// ${file.replace(".d.ts", "")}\n${readFileSync(join(folder, file), "utf8").trim()}\n`
+    const read = (file: string) => readFileSync(join(folder, file), "utf8")
+    const modules = readdirSync(folder).filter((file) => file.endsWith(".d.ts")).toSorted()
+    const shown = new Set(modules.flatMap((file) =>
+      Array.from(
+        read(file).matchAll(/^export .*? from "\.\/(internal\/\w+)\.ts"/gm),
+        ([, internal]) => `${internal}.d.ts`
+      )
+    ))
+    const declarations = [...modules, ...[...shown].toSorted()].map((file) =>
+      `// ${file.replace(".d.ts", "")}\n${read(file).trim()}\n`
     )
     await expect(declarations.join("\n")).toMatchFileSnapshot(join(root, "docs/api", `${name}.txt`))
   })

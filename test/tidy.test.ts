@@ -35,7 +35,9 @@ const floors: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
     "internal/graph",
     "internal/capacity",
     "internal/window",
+    "internal/groupTable",
     "internal/logState",
+    "internal/tail",
     "internal/encoding"
   ]],
   ["waiting and handing over", [
@@ -66,7 +68,17 @@ const floors: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
     "internal/stores/FromPubSub",
     "internal/memoryLog"
   ]],
-  ["the contracts", ["Buffer", "Log", "Batch"]],
+  ["the contracts", [
+    "Buffer",
+    "Log",
+    "internal/codec",
+    "internal/engine",
+    "internal/engineCursor",
+    "internal/engineStore",
+    "internal/engineLog",
+    "Engine",
+    "Batch"
+  ]],
   ["records", ["internal/logKey", "internal/recordConfig", "internal/recordRuntime", "Record"]],
   ["components", [
     "Component",

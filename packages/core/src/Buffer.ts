@@ -70,9 +70,18 @@ export interface Buffer<in out A> extends Producer<A> {
   readonly close: Effect.Effect<void>
 }
 
-interface RecordInfo<in out A> {
+/** What a backing is told of its record: see `Record.Service`. */
+export interface RecordInfo<in out A> {
   readonly key: string
   readonly schema: Schema.Codec<A, any>
+  /** Of the schema. Default 0. */
+  readonly version?: number
+  /** How values that were stored under an earlier version are decoded. Default: not at all. */
+  readonly migrations?: Migrations<A>
+}
+/** By version: the schema of the values stored under it, which ends in the record's type of today. */
+export interface Migrations<in out A> {
+  readonly [version: number]: Schema.Codec<A, any>
 }
 /** Makes the buffer of a record of `A`; its errors and needs become those of the record's Layer. */
 export interface BackingOf<in out A, out E = never, out R = never> {

@@ -1,90 +1,46 @@
 /**
- * What stands under a durable log: bytes in, bytes out, as an engine keeps them on disk or on a server. `make` builds the
- * contract of a `Log` from it: encoding, waiting for room, readers, waiting at the head.
+ * How to put a log on a store of one's own: an `Engine` keeps bytes, and `make` builds the whole contract of a `Log` from
+ * it: encoding, waiting for room, readers, waiting at the head. `LogLaws` of `@sluice/testing` say whether it holds.
  *
- * Sequences are plain numbers here, exact up to 2^53, consecutive from 0 and never reused; times are milliseconds since
- * the epoch. A failure is whatever the engine has to say: callers get it as the cause of a `LogFailed` or `BufferFailed`.
+ * An engine with one writer process keeps its groups in a `GroupTable`, which decides who holds what; how it stores the
+ * table is the engine's own.
  */
-import type { Effect } from "effect"
-import type { Durability } from "./Log.ts"
+import { Effect, type Scope } from "effect"
+import type { RecordInfo } from "./Buffer.ts"
+import { assertPositive } from "./internal/capacity.ts"
+import type { Engine } from "./internal/engine.ts"
+import { makeLog } from "./internal/engineLog.ts"
+import type { Log, LogFailed } from "./Log.ts"
 
-/** Where to begin. What is still to come is the head. */
-export type Place = "head" | "oldest" | { readonly sequence: number } | { readonly time: number }
+export { type Codec, codecOf } from "./internal/codec.ts"
+export type { Engine, Stored } from "./internal/engine.ts"
+export { type Committed, type GroupState, GroupTable, type Hold, type Listed } from "./internal/groupTable.ts"
+export type { Place } from "./internal/logState.ts"
 
-/** One acquiring of a group: what it shows is as it was then. */
-export interface Hold {
-  readonly group: string
-  /** Higher than that of every earlier hold, also after the group was removed and came back. */
-  readonly epoch: number
-  /** -1 before the first. */
-  readonly committed: number
-  readonly attempts: ReadonlyMap<number, number>
-}
-/** A group as it is listed. `idleSince`: now, where it is held. */
-export interface Listed {
-  readonly name: string
-  readonly committed: number
-  readonly idleSince: number
-}
-/** What became of a commit. One that is out of range has changed nothing. */
-export type Committed =
-  | { readonly _tag: "Committed" }
-  | { readonly _tag: "Stale" }
-  | { readonly _tag: "OutOfRange"; readonly committed: number; readonly head: number }
-
-/** One value as it is kept. */
-export interface Stored {
-  readonly sequence: number
-  /** Never less than that of an earlier value. */
-  readonly at: number
-  /** Of the schema by which it was encoded: see `Record.Service`. */
-  readonly version: number
-  readonly bytes: Uint8Array
-}
-
-/** The log of one record. None of the plain calls runs foreign code: listeners and `done` are called in a later turn. */
-export interface Engine {
-  /** For statistics and messages: "Journal". */
-  readonly kind: string
-  readonly durability: Durability
-  /** How many values it keeps at most; Infinity where count is no limit. */
-  readonly capacity: number
-  /**
-   * The sequence that the next value to be stored will get, as far as this process knows: values that are not durable yet
-   * do not count, since they may still fail and their sequences be another's. Never goes back.
-   */
-  readonly head: () => number
-  /** The oldest sequence kept; the head where none is. Never goes back. */
-  readonly oldest: () => number
-  /** Asks the engine anew, where other processes append too; `head` and `oldest` then say what it answered. */
-  readonly refresh?: Effect.Effect<void, unknown>
-  /** Whether a value would be refused now: the write queue is full, or retention keeps what a group has not committed. */
-  readonly isFull: () => boolean
-  /** What holds the oldest value, as words of a message: `group "a"`. */
-  readonly blockers: () => ReadonlyArray<string>
-  /**
-   * Takes a value; only where it is not full and not closed. The order of calls is the order of sequences. `done` is
-   * called once it is as durable as the engine says and `head` has passed it, or with why it is not stored.
-   */
-  readonly append: (bytes: Uint8Array, done: (failure?: { readonly cause: unknown }) => void) => void
-  /** Sets whom to tell: `advanced` once `head` or `oldest` moved; `roomMade` once `isFull` may answer otherwise. */
-  readonly listen: (listener: { readonly advanced: () => void; readonly roomMade: () => void }) => void
-  /** At most `max` values from `from` on, without gaps; `oldest() ≤ from < head()` when it is called. Takes nothing. */
-  readonly read: (from: number, max: number) => Effect.Effect<ReadonlyArray<Stored>, unknown>
-  /** The sequence of the first value kept that was appended at `time` or later; the head where there is none. */
-  readonly sequenceAt: (time: number) => Effect.Effect<number, unknown>
-  /** Takes a group over, or makes it so that it begins at `from`; durable when it returns. */
-  readonly acquire: (group: string, from: Place) => Effect.Effect<Hold, unknown>
-  /** Nothing where someone else has it now. */
-  readonly release: (hold: Hold) => Effect.Effect<void>
-  /** Durable when it returns. */
-  readonly commit: (
-    hold: Hold,
-    through: number,
-    attempts: ReadonlyMap<number, number>
-  ) => Effect.Effect<Committed, unknown>
-  readonly groups: Effect.Effect<ReadonlyArray<Listed>, unknown>
-  readonly removeGroup: (group: string) => Effect.Effect<void, unknown>
-  /** Stores what was taken; everything but `append` can be called afterwards, until the scope that made it closes. */
-  readonly close: Effect.Effect<void>
-}
+/**
+ * The log of a record over an engine, until the scope closes: what the `make` of a `LogBacking` answers with. Closing the
+ * log closes the engine; the scope does not, it only ends what readers still ask for. It fails where the newest value
+ * cannot be read, so that `latest` has it from the start.
+ *
+ * `produceAsync` returns once its value is as durable as the engine says; interrupted while the engine has it, the value
+ * may be stored all the same. The other verbs return once the engine has taken the value: what it then fails to store is
+ * counted in `failed`, no longer in `produced`, and told in the log, at most once a second. A value that does not fit its schema fails
+ * `produceAsync` with `BufferFailed`, makes `tryProduce` die and `produceUnsafe` throw, and is counted and told by
+ * `produce`.
+ *
+ * Readers that keep up get the values as they were produced. One that is further behind than `tailMax`, by default 1024,
+ * gets them as they were stored, `readMax` at a time, by default 256; its `tryRecv` then waits for the engine. While the
+ * engine cannot read it waits, and tries again for as long as it takes. A value that does not decode is passed over,
+ * counted among those that the reader missed, and told in the log.
+ */
+export const make = <A>(
+  record: RecordInfo<A>,
+  engine: Engine,
+  options?: { readonly tailMax?: number; readonly readMax?: number }
+): Effect.Effect<Log<A>, LogFailed, Scope.Scope> =>
+  Effect.suspend(() => {
+    const { readMax = 256, tailMax = 1024 } = options ?? {}
+    assertPositive(record.key, "tailMax", tailMax)
+    assertPositive(record.key, "readMax", readMax)
+    return makeLog(record, engine, { tailMax, readMax })
+  })

@@ -7,10 +7,11 @@
  * previous holder's next commit fails with `StaleEpoch`; after a crash delivery resumes at committed + 1.
  */
 import { Clock, Duration, Effect, Exit, Option, Schema, type Scope } from "effect"
-import type { Buffer } from "./Buffer.ts"
+import type { Buffer, RecordInfo } from "./Buffer.ts"
 import { assertCapacity } from "./internal/capacity.ts"
 import { lenientEncoder } from "./internal/encoding.ts"
-import type { Hold, Place } from "./internal/logState.ts"
+import type { Hold } from "./internal/groupTable.ts"
+import type { Place } from "./internal/logState.ts"
 import { MemoryLog } from "./internal/memoryLog.ts"
 import { readerOf } from "./internal/reader.ts"
 import { step } from "./internal/step.ts"
@@ -71,7 +72,7 @@ export interface Entry<out A> {
   readonly sequence: bigint
   /** When it was appended, in milliseconds since the epoch; never less than that of an earlier entry. */
   readonly at: number
-  /** None where the stored bytes no longer decode. */
+  /** None where the stored bytes no longer decode, or are of a version that there is no migration for. */
   readonly value: Option.Option<A>
   /** As they are stored: the JSON of the schema's encoded form. */
   readonly bytes: Uint8Array
@@ -135,10 +136,7 @@ export interface Log<in out A> extends Buffer<A> {
 /** Makes the log of a record: what `Record.layerLog` takes. */
 export interface LogBacking<out E = never, out R = never> {
   readonly durability: Durability
-  readonly make: <A>(record: {
-    readonly key: string
-    readonly schema: Schema.Codec<A, any>
-  }) => Effect.Effect<Log<A>, E, R | Scope.Scope>
+  readonly make: <A>(record: RecordInfo<A>) => Effect.Effect<Log<A>, E, R | Scope.Scope>
 }
 
 /** How a log's groups count in what it lets go of. */
@@ -166,7 +164,7 @@ export const memory = (
   options?: { readonly capacity?: number; readonly retention?: Retention }
 ): LogBacking => ({
   durability: "volatile",
-  make: <A>(record: { readonly key: string; readonly schema: Schema.Codec<A, any> }) =>
+  make: <A>(record: RecordInfo<A>) =>
     Effect.withFiber((fiber): Effect.Effect<Log<A>, never, Scope.Scope> => {
       const capacity = options?.capacity ?? 65_536
       assertCapacity(record.key, { kind: "Log", capacity })

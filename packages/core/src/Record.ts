@@ -10,8 +10,8 @@
  * ```
  */
 import { Cause, type Config, Context, Effect, Exit, Layer, type Option, Schema, type Scope, Sink, Stream } from "effect"
-import { type BackingOf, type Buffer, type BufferConfig, fromConfig } from "./Buffer.ts"
-import { assertCapacity } from "./internal/capacity.ts"
+import { type BackingOf, type Buffer, type BufferConfig, fromConfig, type Migrations } from "./Buffer.ts"
+import { assertCapacity, assertVersions } from "./internal/capacity.ts"
 import { logOf } from "./internal/logKey.ts"
 import { chosenBuffer } from "./internal/recordConfig.ts"
 import { RecordRuntime } from "./internal/recordRuntime.ts"
@@ -69,6 +69,29 @@ export declare namespace RecordClass {
 /**
  * Defines a record. `buffer` defaults to a ring of 1024, `writers` to "one". A capacity that is not a positive integer
  * throws here, naming the record.
+ *
+ * `version` counts for a record whose log outlives the process: values are stored with it, and those of an earlier one
+ * are decoded by the schema that `migrations` has for it, or not at all. Raise it whenever the schema changes. A version
+ * that is not a non-negative integer, and a migration from one that is not earlier, throw here.
+ *
+ * ```ts
+ * const OrderV0 = Schema.Struct({ cents: Schema.Int })
+ * const Order = Schema.Struct({ cents: Schema.Int, currency: Schema.String })
+ *
+ * class Orders extends Record.Service<Orders>()("shop/Orders", {
+ *   schema: Order,
+ *   version: 1,
+ *   migrations: {
+ *     0: OrderV0.pipe(Schema.decodeTo(
+ *       Schema.toType(Order),
+ *       SchemaTransformation.transform({
+ *         decode: ({ cents }) => ({ cents, currency: "EUR" }),
+ *         encode: ({ cents }) => ({ cents })
+ *       })
+ *     ))
+ *   }
+ * }) {}
+ * ```
  */
 export const Service = <Self>() =>
 <const Key extends string, S extends Schema.Codec<any, any>>(key: Key, options: {
@@ -77,12 +100,18 @@ export const Service = <Self>() =>
   readonly writers?: "one" | "many"
   /** Check every value against the schema before it enters: a value that does not fit dies at the producer. Off by default. */
   readonly validate?: boolean
+  /** Of the schema, for values that are stored. Default 0. */
+  readonly version?: number
+  /** How values that were stored under an earlier version are decoded. */
+  readonly migrations?: Migrations<S["Type"]>
 }): RecordClass<Self, Key, S["Type"]> => {
   type A = S["Type"]
   const definition: BufferConfig = options.buffer ?? { kind: "SpmcRing", capacity: 1024 }
   assertCapacity(key, definition)
   const tag: Context.Service<Self, Record<A>> = Context.Service<Self, Record<A>>()(key)
-  const info = { key, schema: options.schema as Schema.Codec<A, any> }
+  const { migrations = {}, version = 0 } = options
+  assertVersions(key, version, migrations)
+  const info = { key, schema: options.schema as Schema.Codec<A, any>, version, migrations }
   const runtimeOptions = {
     writers: options.writers ?? "one",
     validate: options.validate === true ? validator(key, options.schema) : undefined

@@ -2,6 +2,7 @@
 export * as Buffer from "./Buffer.ts"
 export * as Collector from "./Collector.ts"
 export * as Consumer from "./Consumer.ts"
+export * as Engine from "./Engine.ts"
 export * as Log from "./Log.ts"
 export * as Producer from "./Producer.ts"
 export { BufferClosed, BufferFailed, BufferFull, type ProduceError, type TryProduceError } from "./Producer.ts"

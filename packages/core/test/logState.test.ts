@@ -2,7 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Schema } from "effect"
 import { casesOf } from "../../../test/support/cases.ts"
-import { type Hold, LogState, type Place } from "../src/internal/logState.ts"
+import type { Hold } from "../src/internal/groupTable.ts"
+import { LogState, type Place } from "../src/internal/logState.ts"
 
 const Which = Schema.Literals([0, 1, 2])
 const Small = Schema.Literals([-3, -2, -1, 0, 1, 2, 3])

@@ -5,7 +5,18 @@
  * marked `@ts-expect-error` that compiles is an error.
  */
 import { Buffer, Collector, Consumer, Log, Record, Source, Topology, Transform } from "@sluice/core"
-import { Context, Effect, type FileSystem, Layer, type PubSub, Schedule, Schema, type Scope, Stream } from "effect"
+import {
+  Context,
+  Effect,
+  type FileSystem,
+  Layer,
+  type PubSub,
+  Schedule,
+  Schema,
+  SchemaTransformation,
+  type Scope,
+  Stream
+} from "effect"
 
 class Reading extends Record.Service<Reading>()("plant/Reading", {
   schema: Schema.Struct({ celsius: Schema.Finite, at: Schema.Int }),
@@ -104,6 +115,29 @@ export const program: Effect.Effect<void, Record.WriterConflict, Reading> = Effe
 export const skipped: Stream.Stream<number, never, Trend> = Record.stream(Trend)
 // @ts-expect-error a stream that fails on lag says so in its type
 export const told: Stream.Stream<number, never, Trend> = Record.stream(Trend, { onLag: "fail" })
+
+// ---- versions: a migration ends in the record's type of today
+const OrderV0 = Schema.Struct({ cents: Schema.Int })
+const Order = Schema.Struct({ cents: Schema.Int, currency: Schema.String })
+export class Orders extends Record.Service<Orders>()("shop/Orders", {
+  schema: Order,
+  version: 1,
+  migrations: {
+    0: OrderV0.pipe(Schema.decodeTo(
+      Schema.toType(Order),
+      SchemaTransformation.transform({
+        decode: ({ cents }) => ({ cents, currency: "EUR" }),
+        encode: ({ cents }) => ({ cents })
+      })
+    ))
+  }
+}) {}
+Record.Service<Orders>()("shop/Orders", {
+  schema: Order,
+  version: 1,
+  // @ts-expect-error a migration that ends in the type of yesterday
+  migrations: { 0: OrderV0 }
+})
 
 // ---- collectors: only over a log
 class Parked extends Record.Service<Parked>()("plant/Parked", {

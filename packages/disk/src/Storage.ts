@@ -5,6 +5,8 @@
  *
  * One Storage stands for one directory without subdirectories; names are those of files in it.
  */
+import { Context } from "effect"
+import { nodeStorage } from "./internal/nodeStorage.ts"
 
 /** A file that is open. Positions and lengths are in bytes. What is written is durable once `datasync` has answered. */
 export interface File {
@@ -15,6 +17,7 @@ export interface File {
   /** Makes everything written so far durable, also the file's length. After it failed nothing is known of what was written. */
   readonly datasync: (done: (error: Error | null) => void) => void
   readonly size: () => Promise<number>
+  /** Waits for what is in flight. What is asked of a closed file fails. */
   readonly close: () => Promise<void>
 }
 
@@ -37,10 +40,15 @@ export interface Directory {
 
 /** Another writer has the directory. `holder` says who, as far as is known. */
 export class Locked extends Error {
+  readonly _tag = "Locked"
   readonly holder: string
   constructor(holder: string) {
     super(`the directory is locked by ${holder}`)
     this.holder = holder
+  }
+  /** Goes by the tag: a storage that does not import this module, such as `Faults`, rejects with a `Locked` all the same. */
+  static override [Symbol.hasInstance](error: unknown): error is Locked {
+    return error instanceof Error && "_tag" in error && error._tag === "Locked"
   }
 }
 
@@ -48,3 +56,8 @@ export interface Storage {
   /** Makes the directory, and those above it, where they are not there. */
   readonly open: (directory: string) => Promise<Directory>
 }
+
+/** The storage that journals use: that of this machine, unless another is provided. */
+export const CurrentStorage: Context.Reference<Storage> = Context.Reference<Storage>("@sluice/disk/Storage", {
+  defaultValue: () => nodeStorage
+})

@@ -2,6 +2,7 @@
 export * as Blocked from "./Blocked.ts"
 export * as BufferLaws from "./BufferLaws.ts"
 export * as CollectorLaws from "./CollectorLaws.ts"
+export * as Faults from "./Faults.ts"
 export * as LogLaws from "./LogLaws.ts"
 export * as Probe from "./Probe.ts"
 export * as Recorder from "./Recorder.ts"

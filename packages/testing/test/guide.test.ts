@@ -14,7 +14,7 @@ describe("docs/testing.md", () => {
     const file = join(folder, `${section!.replaceAll(/\W+/g, "-")}.ts`)
     writeFileSync(file, code!)
     const run = () => import(/* @vite-ignore */ file)
-    if (code!.includes("it.effect(")) describe(section!, async () => void (await run()))
+    if (/^it(\.effect)?\(/m.test(code!)) describe(section!, async () => void (await run()))
     else it(`${section} ends`, run)
   }
 })

@@ -34,6 +34,8 @@ export interface Cursor<out A> extends Position {
   feed(taker: Taker<A>): typeof Empty | typeof Overrun | typeof Ended | undefined
   /** Takes what is ready, up to `max` values; the spans that were open where they were produced go into `spans`. */
   takeBatch(max: number, spans: Array<Tracer.AnySpan>): Batch<A>
+  /** Whether `poll` answers `Empty` only until values come that have been asked for: `wait` waits for those. */
+  isFetching(): boolean
   /** How many values the last `Overrun` skipped. */
   readonly missed: number
   /** The span that was open where the last value polled was produced, if any. */
@@ -61,6 +63,9 @@ export abstract class PollingCursor<A> implements Cursor<A> {
   abstract counts(): Counts
   abstract close(): void
 
+  isFetching(): boolean {
+    return false
+  }
   feed(taker: Taker<A>): ReturnType<Cursor<A>["feed"]> {
     while (true) {
       const polled = this.poll()

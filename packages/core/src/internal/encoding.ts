@@ -3,22 +3,27 @@ import { Exit, Schema } from "effect"
 
 interface Utf8 {
   readonly TextEncoder: new() => { readonly encode: (text: string) => Uint8Array }
+  readonly TextDecoder: new(label: "utf-8", options: { readonly fatal: true }) => {
+    readonly decode: (bytes: Uint8Array) => string
+  }
+  readonly Buffer?: { readonly from: (text: string, encoding: "utf8") => Uint8Array }
 }
+/** Every platform has it but for Node's Buffer, and the types of none of them are ours. */
+export const utf8 = globalThis as unknown as Utf8
 
 /**
  * Encodes as the JSON of the schema's encoded form. A value that does not fit its schema, which a log in memory does not
  * check, is given as JSON writes it, or as no bytes where it cannot.
  */
 export const lenientEncoder = <A>(schema: Schema.Codec<A, any>): (value: A) => Uint8Array => {
-  // Every platform has it, and the types of none of them are ours.
-  const utf8 = new (globalThis as unknown as Utf8).TextEncoder()
+  const text = new utf8.TextEncoder()
   const encode = Schema.encodeUnknownExit(Schema.toCodecJson(schema))
   return (value) => {
     try {
       const encoded = encode(value)
-      return utf8.encode(JSON.stringify(Exit.isSuccess(encoded) ? encoded.value : value) ?? "")
+      return text.encode(JSON.stringify(Exit.isSuccess(encoded) ? encoded.value : value) ?? "")
     } catch {
-      return utf8.encode("")
+      return text.encode("")
     }
   }
 }

@@ -5,36 +5,11 @@
  * The log is full when one more value would overwrite what a group that it waits for has not committed: a single
  * comparison of the head with `limit`, which is computed anew only when a group moves.
  */
+import { type Committed, GroupTable, type Hold, type Listed } from "./groupTable.ts"
 import { Ring } from "./ring.ts"
 
-/** Where to begin. */
+/** Where to begin. What is still to come is the head. */
 export type Place = "head" | "oldest" | { readonly sequence: number } | { readonly time: number }
-
-/** One acquiring of a group. */
-export interface Hold {
-  readonly group: string
-  readonly epoch: number
-  /** As they were when it was acquired. */
-  readonly committed: number
-  readonly attempts: ReadonlyMap<number, number>
-}
-/** A group as it is listed. */
-export interface Listed {
-  readonly name: string
-  readonly committed: number
-  readonly idleSince: number
-}
-export type Committed = "Committed" | "Stale" | "OutOfRange"
-
-interface Group {
-  /** Of whoever acquired it last. */
-  epoch: number
-  held: boolean
-  committed: number
-  attempts: ReadonlyMap<number, number>
-  /** When it was released; says nothing while it is held. */
-  idleSince: number
-}
 
 export interface LogOptions {
   readonly capacity: number
@@ -50,15 +25,14 @@ export class LogState<A> {
   /** When the value in the same slot of the ring was appended. */
   private readonly times: Array<number>
   private newestAt = -Infinity
-  private readonly groups = new Map<string, Group>()
-  /** Of all groups together, so that a group that was removed and comes back has a higher one. */
-  private epoch = 0
+  private readonly groups: GroupTable
   /** The head at which the log is full. */
   private limit = Infinity
 
   constructor(options: LogOptions) {
     this.options = options
     this.ring = new Ring(options.capacity)
+    this.groups = new GroupTable(options)
     this.times = options.capacity <= 2 ** 20 ? Array.from({ length: options.capacity }, () => 0) : []
   }
   /** The sequence of the next value. */
@@ -102,34 +76,18 @@ export class LogState<A> {
   /** Takes a group over, or makes it. */
   acquire(name: string, from: Place, now: number): Hold {
     this.expireGroups(now)
-    let group = this.groups.get(name)
-    if (group === undefined) {
-      group = { epoch: 0, held: true, committed: this.sequenceOf(from) - 1, attempts: new Map(), idleSince: now }
-      this.groups.set(name, group)
-      this.moveLimit()
-    }
-    group.epoch = ++this.epoch
-    group.held = true
-    return { group: name, epoch: group.epoch, committed: group.committed, attempts: group.attempts }
+    const hold = this.groups.acquire(name, this.sequenceOf(from), now)
+    this.moveLimit()
+    return hold
   }
   /** Nothing where someone else has it now. */
   release(hold: Hold, now: number): void {
-    const group = this.heldBy(hold)
-    if (group === undefined) return
-    group.held = false
-    group.idleSince = now
+    this.groups.release(hold, now)
   }
-  commit(hold: Hold, through: number, attempts: Iterable<readonly [number, number]>): Committed {
-    const group = this.heldBy(hold)
-    if (group === undefined) return "Stale"
-    const head = this.head()
-    if (!(through >= group.committed && through < head)) return "OutOfRange"
-    const kept = new Map<number, number>()
-    for (const [sequence, count] of attempts) if (sequence > through && sequence < head) kept.set(sequence, count)
-    group.committed = through
-    group.attempts = kept
+  commit(hold: Hold, through: number, attempts: Iterable<readonly [number, number]>): Committed["_tag"] {
+    const { _tag } = this.groups.commit(hold, through, attempts, this.head())
     this.moveLimit()
-    return "Committed"
+    return _tag
   }
   /** How far the group of a hold has committed, whoever holds it now. */
   committedOf(hold: Hold): number {
@@ -137,48 +95,27 @@ export class LogState<A> {
   }
   list(now: number): ReadonlyArray<Listed> {
     this.expireGroups(now)
-    return Array.from(this.groups, ([name, group]) => ({
-      name,
-      committed: group.committed,
-      idleSince: group.held ? now : group.idleSince
-    }))
+    return this.groups.list(now)
   }
   removeGroup(name: string): void {
-    if (this.groups.delete(name)) this.moveLimit()
+    if (this.groups.remove(name)) this.moveLimit()
   }
   /** Removes the groups that have been idle for too long, and answers whether there were any. */
   expireGroups(now: number): boolean {
-    const { size } = this.groups
-    for (const [name, { held, idleSince }] of this.groups) {
-      if (!held && now - idleSince >= this.options.groupIdleTimeout) this.groups.delete(name)
-    }
-    if (this.groups.size === size) return false
+    if (this.groups.expire(now).length === 0) return false
     this.moveLimit()
     return true
   }
   /** When the next of them will have been, if none of them moves; Infinity where all are held. */
   nextExpiry(): number {
-    let next = Infinity
-    for (const { held, idleSince } of this.groups.values()) {
-      if (!held) next = Math.min(next, idleSince + this.options.groupIdleTimeout)
-    }
-    return next
+    return this.groups.nextExpiry()
   }
   /** The groups that keep the oldest value. */
   blockers(): ReadonlyArray<string> {
-    const oldest = this.oldest()
-    return Array.from(this.groups).filter(([, { committed }]) => committed < oldest).map(([name]) => name)
+    return this.groups.holding(this.oldest())
   }
 
-  private heldBy({ epoch, group: name }: Hold): Group | undefined {
-    const group = this.groups.get(name)
-    return group !== undefined && group.held && group.epoch === epoch ? group : undefined
-  }
   private moveLimit(): void {
-    this.limit = Infinity
-    if (this.options.expiresUnacknowledged) return
-    for (const { committed } of this.groups.values()) {
-      this.limit = Math.min(this.limit, committed + 1 + this.options.capacity)
-    }
+    this.limit = this.options.expiresUnacknowledged ? Infinity : this.groups.lowest() + 1 + this.options.capacity
   }
 }

@@ -18,9 +18,9 @@ export const readerOf = <A>(record: string, cursor: Cursor<A>): Reader<A> => {
     return Exit.succeed(polled)
   })
   const waitAndRecv = cursor.wait(recv)
-  const tryRecv = step<Option.Option<A>, RecvError>(() => {
+  const tryRecv: Effect.Effect<Option.Option<A>, RecvError> = step<Option.Option<A>, RecvError>(() => {
     const polled = cursor.poll()
-    if (polled === Empty) return Exit.succeed(Option.none())
+    if (polled === Empty) return cursor.isFetching() ? cursor.wait(tryRecv) : Exit.succeed(Option.none())
     if (polled === Overrun) return lagged()
     if (polled === Ended) return ended
     return Exit.succeed(Option.some(polled))

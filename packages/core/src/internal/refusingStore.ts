@@ -29,7 +29,7 @@ export abstract class RefusingStore<A> extends GatedStore<A> {
   override offer(value: A): Effect.Effect<Produced> {
     return parking<Produced>((fiber) => {
       const pushed = this.push(value)
-      return pushed === "Full" ? new Waiter(this, value).suspend(fiber) : Effect.succeed(pushed)
+      return pushed === "Full" ? new Waiter(this, value).join().suspend(fiber) : Effect.succeed(pushed)
     })
   }
   /** `waiter` comes to wait. */
@@ -43,11 +43,14 @@ export abstract class RefusingStore<A> extends GatedStore<A> {
   }
   override close(): void {
     super.close()
+    this.refuseWaiters()
+  }
+  protected refuseWaiters(): void {
     const waiters = [...this.waiters]
     this.waiters.clear()
     this.contention.end()
     // In a later turn: whoever closes must not run the producers' fibers inside its own step.
-    if (waiters.length > 0) microtask(() => waiters.forEach((waiter) => waiter.resume(refused)))
+    if (waiters.length > 0) microtask(() => waiters.forEach((waiter) => waiter.refused()))
   }
   /**
    * Lets waiting producers in once the present turn ends: a reader that goes on reading makes room for many of them,
@@ -64,26 +67,42 @@ export abstract class RefusingStore<A> extends GatedStore<A> {
     for (const waiter of this.waiters) {
       if (this.isFull()) break
       this.waiters.delete(waiter)
-      this.put(waiter.value)
+      waiter.enter()
       admitted.push(waiter)
     }
     if (this.waiters.size === 0) this.contention.end()
     else if (admitted.length > 0) this.contention.begin()
     if (admitted.length > 0) this.gate.signal()
     // Only now: a producer that is resumed may produce again at once.
-    for (const waiter of admitted) waiter.resume(accepted)
+    for (const waiter of admitted) waiter.entered()
   }
 }
 
 /** A producer that waits for room. */
-class Waiter<A> extends Parked {
+export class Waiter<A> extends Parked {
   readonly value: A
-  private readonly store: RefusingStore<A>
+  protected readonly store: RefusingStore<A>
   constructor(store: RefusingStore<A>, value: A) {
     super()
     this.store = store
     this.value = value
-    store.join(this)
+  }
+  /** Comes to wait. */
+  join(): this {
+    this.store.join(this)
+    return this
+  }
+  /** There is room for it. */
+  enter(): void {
+    this.store.put(this.value)
+  }
+  /** So there is for those before it, and all of them are in. */
+  entered(): void {
+    this.resume(accepted)
+  }
+  /** The store takes no more values. */
+  refused(): void {
+    this.resume(refused)
   }
   protected override left(): void {
     this.store.leave(this)

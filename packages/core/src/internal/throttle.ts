@@ -6,11 +6,12 @@ export class Throttle {
 
   /** Runs `say` unless it ran within the last second. */
   run(say: () => Effect.Effect<void>): Effect.Effect<void> {
-    return Clock.clockWith((clock) => {
-      const now = clock.currentTimeMillisUnsafe()
-      if (now - this.last < 1000) return Effect.void
-      this.last = now
-      return say()
-    })
+    return Clock.clockWith((clock) => this.isDue(clock.currentTimeMillisUnsafe()) ? say() : Effect.void)
+  }
+  /** Whether to say it at the time `now`, which counts as saying it. */
+  isDue(now: number): boolean {
+    if (now - this.last < 1000) return false
+    this.last = now
+    return true
   }
 }

@@ -1,0 +1,165 @@
+/**
+ * Frames: what one flush appends to a segment, whole or not at all. Little-endian; a frame begins at a multiple of 16.
+ *
+ *     0  magic       u32   "SLJ1"
+ *     4  crc         u32   CRC-32 of all that follows, to the end of the sections
+ *     8  length      u32   of the sections, in bytes
+ *    12  format      u16   the format's version
+ *    14  kind        u16   0: values and groups; 1: the first of a segment, which begins with a checkpoint
+ *    16  generation  f64   of the segment: no two segments have the same, in all the life of a directory
+ *    24  offset      u32   of the frame in its segment
+ *    28  slot        u32   of the segment's file
+ *    32  sections
+ *
+ * Generation and offset are under the CRC, so that what a recycled segment held before is never taken for data. The file
+ * format as a whole is in docs/durability.md.
+ */
+import { crc32 } from "node:zlib"
+
+export const format = 1
+export const alignment = 16
+export const headerBytes = 32
+const magic = 0x314a4c53
+const magicBytes = Buffer.from("SLJ1")
+
+export const aligned = (bytes: number): number => Math.ceil(bytes / alignment) * alignment
+
+/** Where a frame is. */
+export interface Place {
+  readonly generation: number
+  readonly offset: number
+  readonly slot: number
+}
+export interface Header extends Place {
+  readonly isFirst: boolean
+  readonly format: number
+  /** With its header, to the end of its sections. */
+  readonly bytes: number
+}
+
+/** Writes one frame after the other into memory of its own, which the next one overwrites. */
+export class FrameWriter {
+  private buffer = Buffer.alloc(64 * 1024)
+  private end = headerBytes
+
+  begin(): void {
+    this.end = headerBytes
+  }
+  /** So far, with the header. */
+  get bytes(): number {
+    return this.end
+  }
+  u8(value: number): void {
+    this.end = this.room(1).writeUInt8(value, this.end)
+  }
+  u32(value: number): void {
+    this.end = this.room(4).writeUInt32LE(value, this.end)
+  }
+  f64(value: number): void {
+    this.end = this.room(8).writeDoubleLE(value, this.end)
+  }
+  raw(bytes: Uint8Array): void {
+    this.room(bytes.length).set(bytes, this.end)
+    this.end += bytes.length
+  }
+  block(bytes: Uint8Array): void {
+    this.u32(bytes.length)
+    this.raw(bytes)
+  }
+  text(text: string): void {
+    this.block(Buffer.from(text))
+  }
+  /** Overwrites a number that was written before its value was known. */
+  u32At(position: number, value: number): void {
+    this.buffer.writeUInt32LE(value, position)
+  }
+  /** The frame, padded to a multiple of the alignment. Valid until the next `begin`. */
+  finish(place: Place, isFirst: boolean): Uint8Array {
+    const { end } = this
+    const padded = aligned(end)
+    const buffer = this.room(padded - end)
+    buffer.fill(0, end, padded)
+    buffer.writeUInt32LE(magic, 0)
+    buffer.writeUInt32LE(end - headerBytes, 8)
+    buffer.writeUInt16LE(format, 12)
+    buffer.writeUInt16LE(isFirst ? 1 : 0, 14)
+    buffer.writeDoubleLE(place.generation, 16)
+    buffer.writeUInt32LE(place.offset, 24)
+    buffer.writeUInt32LE(place.slot, 28)
+    buffer.writeUInt32LE(crc32(buffer.subarray(8, end)), 4)
+    return buffer.subarray(0, padded)
+  }
+  private room(bytes: number): Buffer {
+    if (this.end + bytes > this.buffer.length) {
+      const larger = Buffer.alloc(Math.max(2 * this.buffer.length, this.end + bytes))
+      larger.set(this.buffer.subarray(0, this.end))
+      this.buffer = larger
+    }
+    return this.buffer
+  }
+}
+
+/** The header at `position`, if there can be one, whatever its CRC. */
+export const headerAt = (buffer: Buffer, position: number): Header | undefined => {
+  if (position + headerBytes > buffer.length || buffer.readUInt32LE(position) !== magic) return undefined
+  return {
+    bytes: headerBytes + buffer.readUInt32LE(position + 8),
+    format: buffer.readUInt16LE(position + 12),
+    isFirst: buffer.readUInt16LE(position + 14) === 1,
+    generation: buffer.readDoubleLE(position + 16),
+    offset: buffer.readUInt32LE(position + 24),
+    slot: buffer.readUInt32LE(position + 28)
+  }
+}
+/** Whether the frame at `position`, all of which is in the buffer, is as it was written. */
+export const isIntact = (buffer: Buffer, position: number, { bytes }: Header): boolean =>
+  position + bytes <= buffer.length
+  && crc32(buffer.subarray(position + 8, position + bytes)) === buffer.readUInt32LE(position + 4)
+
+/** The next position from `position` on at which a frame could begin. */
+export const nextMagic = (buffer: Buffer, position: number): number | undefined => {
+  let found = buffer.indexOf(magicBytes, position)
+  while (found >= 0 && found % alignment !== 0) found = buffer.indexOf(magicBytes, found + 1)
+  return found < 0 ? undefined : found
+}
+
+/** Reads the sections of a frame that is intact. */
+export class FrameReader {
+  position: number
+  private readonly buffer: Buffer
+  readonly end: number
+
+  constructor(buffer: Buffer, position: number, { bytes }: Header) {
+    this.buffer = buffer
+    this.position = position + headerBytes
+    this.end = position + bytes
+  }
+  get more(): boolean {
+    return this.position < this.end
+  }
+  u8(): number {
+    return this.buffer.readUInt8(this.advance(1))
+  }
+  u32(): number {
+    return this.buffer.readUInt32LE(this.advance(4))
+  }
+  f64(): number {
+    return this.buffer.readDoubleLE(this.advance(8))
+  }
+  /** Shares the buffer's memory. */
+  block(): Uint8Array {
+    const length = this.u32()
+    return this.buffer.subarray(this.position, this.position += length)
+  }
+  text(): string {
+    return Buffer.from(this.block()).toString()
+  }
+  skip(bytes: number): void {
+    this.position += bytes
+  }
+  private advance(bytes: number): number {
+    const { position } = this
+    this.position += bytes
+    return position
+  }
+}

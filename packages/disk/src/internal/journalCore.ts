@@ -1,0 +1,495 @@
+/**
+ * The journal at work: what has come since the last flush is written as one frame and flushed with one fdatasync, which all
+ * its callers share (group commit). One flush is under way at a time; what comes meanwhile is in the next.
+ *
+ * A write or a flush that fails is never tried again: nothing is known of what it left. Its callers and those that wait
+ * are told, the segment ends where it was durable, and whoever comes next begins a new one.
+ */
+import type { Directory, File } from "../Storage.ts"
+import { FrameWriter } from "./frame.ts"
+import {
+  groupSection,
+  type JournalState,
+  type Located,
+  recordSection,
+  type RecordState,
+  Segment
+} from "./journalState.ts"
+import { Reading } from "./reading.ts"
+import { recover } from "./recovery.ts"
+import { type Note, sizeOf, type Value, type ValuesSection, write, writeValues } from "./sections.ts"
+import { Slots } from "./slots.ts"
+
+export interface CoreOptions {
+  readonly segmentBytes: number
+  /** Of the directory. */
+  readonly limitBytes: number
+  /** Of values that are taken and not durable. */
+  readonly queueCount: number
+  readonly queueBytes: number
+  readonly now: () => number
+}
+export interface Failure {
+  readonly cause: unknown
+}
+export type Done = (failure?: Failure) => void
+
+interface Append {
+  readonly record: RecordState
+  readonly value: Value
+  readonly done: Done
+  /** Why it cannot be stored, whatever comes: told when it is its turn. */
+  readonly refusal: Failure | undefined
+}
+/** Anything but a value: written as it is when its flush begins. */
+interface Change {
+  readonly sections: () => ReadonlyArray<Note>
+  readonly done: Done
+}
+/** Values of an old segment on their way to the current one. */
+interface Move {
+  readonly record: RecordState
+  readonly first: number
+  readonly values: ReadonlyArray<Value>
+  readonly done: Done
+}
+/** What one flush holds. */
+interface Batch {
+  readonly values: ReadonlyMap<RecordState, ReadonlyArray<Value>>
+  readonly appends: ReadonlyArray<Append>
+  readonly changes: ReadonlyArray<Change>
+  readonly moves: ReadonlyArray<Move>
+}
+
+/** So many callers are resumed in one turn of the event loop. */
+const resumedMax = 1000
+/** Microtasks between a flush and the next cut, so that the producers just woken are in it. */
+const joins = 4
+/** A segment of which no more than this part is live is copied forward. */
+const copiedBelow = 1 / 8
+
+export class JournalCore {
+  readonly state: JournalState
+  readonly reading: Reading
+  readonly slots: Slots
+  readonly options: CoreOptions
+  private generation: number
+  private current: { readonly segment: Segment; readonly file: File } | undefined
+  private readonly writer = new FrameWriter()
+  /** Segments on their way out. */
+  private readonly leaving = new Set<Segment>()
+  /** To be called once a checkpoint is durable. */
+  private readonly afterCheckpoint: Array<() => void> = []
+  private appends: Array<Append> = []
+  private changes: Array<Change> = []
+  private answers: Array<{ readonly append: Append; readonly failure: Failure | undefined }> = []
+  private moves: Array<Move> = []
+  private queuedBytes = 0
+  private queuedCount = 0
+  private flushing = false
+  private scheduled = false
+  private copying: Promise<void> | undefined
+  private closing: (() => void) | undefined
+  private isClosed = false
+  /** Since this was opened. */
+  flushes = 0
+  failures = 0
+  /** Told after each flush which records have moved, and when there may be room. */
+  readonly listeners = new Map<RecordState, { readonly advanced: () => void; readonly roomMade: () => void }>()
+  /** Told of what nobody waits for. */
+  onProblem: (message: string, cause: unknown) => void = () => {}
+  private warned = false
+
+  private constructor(
+    directory: Directory,
+    slots: Slots,
+    options: CoreOptions,
+    recovered: Awaited<ReturnType<typeof recover>>
+  ) {
+    this.slots = slots
+    this.options = options
+    this.state = recovered.state
+    this.current = recovered.current
+    this.generation = recovered.generation
+    this.reading = new Reading(directory, slots, this.state)
+    slots.onFailure = (cause) => this.onProblem("could not make or remove a file in the background", cause)
+  }
+  static async open(directory: Directory, options: CoreOptions): Promise<JournalCore> {
+    const slots = new Slots(directory, options.segmentBytes)
+    try {
+      return new JournalCore(directory, slots, options, await recover(directory, slots))
+    } catch (error) {
+      await slots.close()
+      throw error
+    }
+  }
+
+  // ---- taking
+
+  /** Whether a value would be refused now. */
+  isFull(): boolean {
+    return this.queuedCount >= this.options.queueCount || this.queuedBytes >= this.options.queueBytes ||
+      this.isAtLimit()
+  }
+  /** A value of so many bytes can never be stored. */
+  valueBytesMax(): number {
+    return Math.floor(this.options.segmentBytes / 4)
+  }
+  /** A value that does not fit is refused when those before it are durable. */
+  append(record: RecordState, value: Value, done: Done): void {
+    const size = sizeOf(value)
+    const bytesMax = this.valueBytesMax()
+    const refusal = size <= bytesMax ? undefined : {
+      cause: new RangeError(
+        `a value of ${value.bytes.length} bytes does not fit the journal, which takes up to ${
+          bytesMax - size + value.bytes.length
+        }: a quarter of its segmentBytes`
+      )
+    }
+    this.queuedCount++
+    this.queuedBytes += size
+    this.appends.push({ record, value, done, refusal })
+    this.schedule()
+  }
+  /** Makes something durable that is not a value; `sections` is asked when its flush begins. */
+  change(sections: () => ReadonlyArray<Note>, done: Done): void {
+    this.changes.push({ sections, done })
+    this.schedule()
+  }
+  private hasMore(): boolean {
+    return this.appends.length > 0 || this.changes.length > 0 || this.moves.length > 0
+  }
+  private schedule(): void {
+    if (this.scheduled || this.flushing) return
+    this.scheduled = true
+    this.afterMicrotasks(joins)
+  }
+  private afterMicrotasks(left: number): void {
+    queueMicrotask(() => {
+      if (left > 0) return this.afterMicrotasks(left - 1)
+      this.scheduled = false
+      this.flush()
+    })
+  }
+
+  // ---- flushing
+
+  private flush(): void {
+    if (this.flushing) return
+    if (!this.hasMore()) return this.closing?.()
+    if (this.isClosed) return this.failAll(new Error("the journal is closed"), undefined)
+    this.flushing = true
+    const batch = this.cut()
+    const { current } = this
+    if (current !== undefined) {
+      const frame = this.frameOf(batch, current.segment, false)
+      if (current.segment.end + frame.bytes.length <= this.options.segmentBytes) {
+        return this.store(current, frame, batch)
+      }
+    }
+    this.begin().then(
+      (next) => this.store(next, this.frameOf(batch, next.segment, true), batch),
+      (error) => this.failed(error, batch)
+    )
+  }
+  /** Takes what goes into the next frame. */
+  private cut(): Batch {
+    const bytesMax = this.valueBytesMax()
+    let bytes = 0
+    let count = 0
+    const values = new Map<RecordState, Array<Value>>()
+    for (const { record, refusal, value } of this.appends) {
+      if (refusal === undefined) bytes += sizeOf(value)
+      if (count > 0 && bytes > bytesMax) break
+      count++
+      if (refusal !== undefined) continue
+      const some = values.get(record)
+      if (some === undefined) values.set(record, [value])
+      else some.push(value)
+    }
+    const appends = this.appends
+    this.appends = count === appends.length ? [] : appends.splice(count)
+    const { changes, moves } = this
+    this.changes = []
+    this.moves = []
+    return { values, appends, changes, moves }
+  }
+  private frameOf(
+    { changes, moves, values }: Batch,
+    segment: Segment,
+    isFirst: boolean
+  ): { readonly bytes: Uint8Array; readonly placed: ReadonlyArray<ValuesSection> } {
+    const { state, writer } = this
+    const placed: Array<ValuesSection> = []
+    writer.begin()
+    if (isFirst) { for (const section of state.checkpoint(segment.generation)) write(writer, section) }
+    for (const { sections } of changes) for (const section of sections()) write(writer, section)
+    for (const { first, record, values } of moves) placed.push(writeValues(writer, record.id, first, values))
+    for (const [record, some] of values) {
+      placed.push(writeValues(writer, record.id, record.next, some))
+      if (record.moved) write(writer, { _tag: "Oldest", record: record.id, oldest: record.oldest })
+    }
+    const bytes = writer.finish({ generation: segment.generation, offset: segment.end, slot: segment.slot }, isFirst)
+    return { bytes, placed }
+  }
+  /** A segment to go on with; it is one of the journal's once its first frame is durable. */
+  private async begin(): Promise<{ readonly segment: Segment; readonly file: File }> {
+    const { file, slot } = await this.slots.take()
+    return { segment: new Segment(++this.generation, slot, 0), file }
+  }
+  private store(
+    to: { readonly segment: Segment; readonly file: File },
+    frame: { readonly bytes: Uint8Array; readonly placed: ReadonlyArray<ValuesSection> },
+    batch: Batch
+  ): void {
+    if (frame.bytes.length > this.options.segmentBytes) {
+      const cause = new Error(
+        `what a segment begins with does not fit one of ${this.options.segmentBytes} bytes: raise segmentBytes`
+      )
+      return this.failed(cause, batch, to)
+    }
+    const { file, segment } = to
+    let written = 0
+    const next = (): void =>
+      file.write(frame.bytes.subarray(written), segment.end + written, (error, count) => {
+        if (error !== null) return this.failed(error, batch, to)
+        if (count === 0) return this.failed(new Error("the file takes no more bytes"), batch, to)
+        written += count
+        if (written < frame.bytes.length) return next()
+        file.datasync((error) =>
+          error === null ? this.stored(to, frame.bytes.length, frame.placed, batch) : this.failed(error, batch, to)
+        )
+      })
+    next()
+  }
+  private stored(
+    to: { readonly segment: Segment; readonly file: File },
+    bytes: number,
+    placed: ReadonlyArray<ValuesSection>,
+    batch: Batch
+  ): void {
+    const { state } = this
+    const { segment } = to
+    const before = this.current
+    if (before !== to) {
+      this.current = to
+      state.segments.set(segment.generation, segment)
+      before?.file.close().catch((error) => this.onProblem("could not close a segment", error))
+    }
+    for (const section of placed) state.placed(section, segment, segment.end)
+    segment.end += bytes
+    this.flushes++
+    for (const { value } of batch.appends) this.queuedBytes -= sizeOf(value)
+    this.queuedCount -= batch.appends.length
+    for (const record of batch.values.keys()) {
+      record.moved = false
+      this.expire(record)
+    }
+    if (before !== to) this.tidy()
+    else if (segment.end > this.options.segmentBytes / 2) this.slots.prepare()
+    this.answer(batch, undefined)
+    for (const record of batch.values.keys()) this.listeners.get(record)?.advanced()
+    this.tellRoom()
+    this.goOn()
+  }
+  private goOn(): void {
+    this.flushing = false
+    if (this.hasMore()) this.schedule()
+    else if (this.closing !== undefined) this.closing()
+    else {
+      // Whoever was woken joins the next cut.
+      this.scheduled = true
+      this.afterMicrotasks(joins)
+    }
+  }
+  private failed(cause: unknown, batch: Batch, to?: { readonly segment: Segment; readonly file: File }): void {
+    this.failures++
+    const { current } = this
+    this.current = undefined
+    for (const one of new Set([current, to])) {
+      one?.file.close().catch(() => {})
+      // Its first frame may be whole; a later generation makes it void.
+      if (one !== undefined && one !== current) void this.slots.spare(one.segment.slot)
+    }
+    this.failAll(cause, batch)
+    this.goOn()
+  }
+  /** Those of the flush, and those that wait for the next. */
+  private failAll(cause: unknown, batch: Batch | undefined): void {
+    const { appends, changes, moves } = this
+    this.appends = []
+    this.changes = []
+    this.moves = []
+    this.queuedBytes = 0
+    this.queuedCount = 0
+    if (batch !== undefined) this.answer(batch, { cause })
+    this.answer({ values: new Map(), appends, changes, moves }, { cause })
+    this.tellRoom()
+  }
+  private answer({ appends, changes, moves }: Batch, failure: Failure | undefined): void {
+    for (const { done } of changes) done(failure)
+    for (const { done } of moves) done(failure)
+    const isIdle = this.answers.length === 0
+    for (const append of appends) this.answers.push({ append, failure })
+    if (isIdle) this.answerSome()
+  }
+  /** Tells the producers in order, so many in a turn of the event loop. */
+  private readonly answerSome = (): void => {
+    const some = this.answers.slice(0, resumedMax)
+    for (const { append, failure } of some) append.done(failure ?? append.refusal)
+    this.answers = this.answers.slice(resumedMax)
+    if (this.answers.length > 0) setImmediate(this.answerSome)
+  }
+  private tellRoom(): void {
+    for (const { roomMade } of this.listeners.values()) roomMade()
+  }
+
+  // ---- letting go
+
+  /** Lets go of what retention allows; what is gone is said with the record's next values. */
+  expire(record: RecordState): void {
+    const oldest = record.oldest
+    this.state.expire(record, record.expiredBy(this.options.now()))
+    if (record.oldest !== oldest) this.free()
+  }
+  /** What has expired and is not written yet. */
+  private oldest(): ReadonlyArray<Note> {
+    return [...this.state.records.values()].filter(({ moved }) => moved).map(({ id, oldest }) => ({
+      _tag: "Oldest",
+      record: id,
+      oldest
+    }))
+  }
+  /** Segments of which nothing is kept go: their files are used again, or removed. */
+  private free(): void {
+    for (const segment of this.state.segments.values()) {
+      if (segment.extents.size === 0 && segment !== this.current?.segment && !this.leaving.has(segment)) {
+        this.leaving.add(segment)
+        this.letGo(segment).catch((error) => this.onProblem("could not let go of a segment", error)).finally(() =>
+          this.leaving.delete(segment)
+        )
+      }
+    }
+  }
+  private async letGo(segment: Segment): Promise<void> {
+    const { segments } = this.state
+    const indexed = [...segments.values()].filter((other) => other !== segment && other.indexIn === segment.generation)
+    for (const other of indexed) await this.reading.indexOf(other)
+    segments.delete(segment.generation)
+    const isSaid = indexed.length === 0 &&
+      await new Promise<boolean>((resolve) =>
+        this.change(
+          () => [{ _tag: "Freed", generation: segment.generation }],
+          (failure) => resolve(failure === undefined)
+        )
+      )
+    // The next checkpoint says it too, and has the indexes that the segment had.
+    if (!isSaid) await new Promise<void>((resolve) => this.afterCheckpoint.push(resolve))
+    await this.slots.spare(segment.slot)
+  }
+  /** After a segment was begun. */
+  private tidy(): void {
+    for (const done of this.afterCheckpoint.splice(0)) done()
+    for (const record of this.state.records.values()) this.expire(record)
+    this.free()
+    this.copying ??= this.copyForward().catch((error) => this.onProblem("could not copy values forward", error))
+      .finally(
+        () => {
+          this.copying = undefined
+        }
+      )
+    this.warn()
+  }
+  /** Copies what little is live in old segments to the current one, so that they can go. */
+  private async copyForward(): Promise<void> {
+    const { segmentBytes } = this.options
+    for (const segment of this.state.segments.values()) {
+      if (segment === this.current?.segment || this.isClosed || this.closing !== undefined) continue
+      if (segment.extents.size === 0 || segment.live() > segmentBytes * copiedBelow) continue
+      for (const extent of segment.extents) {
+        const record = this.state.records.get(extent.record)!
+        while (extent.count > 0 && segment.extents.has(extent)) await this.copySome(record, { extent, segment })
+      }
+    }
+    this.free()
+  }
+  private async copySome(record: RecordState, { extent }: Located): Promise<void> {
+    const { first } = extent
+    const stored = await this.reading.read(record, first, Math.min(extent.count, 512))
+    // It may have expired meanwhile.
+    if (extent.first !== first || stored.length === 0) return
+    const bytesMax = this.valueBytesMax()
+    let bytes = 0
+    const values = stored.filter((value, i) => (bytes += sizeOf(value)) <= bytesMax || i === 0)
+    await new Promise<void>((resolve, reject) => {
+      const done: Done = (failure) => failure === undefined ? resolve() : reject(failure.cause)
+      this.moves.push({ record, first, values, done })
+      this.schedule()
+    })
+  }
+
+  // ---- limits
+
+  private maxSegments(): number {
+    return Math.max(4, Math.floor(this.options.limitBytes / this.options.segmentBytes))
+  }
+  /** Commits and copies still find room there: a segment and a quarter of one are theirs. */
+  private isAtLimit(): boolean {
+    const { segmentBytes } = this.options
+    const used = (this.current?.segment.end ?? segmentBytes) + this.queuedBytes
+    return this.state.segments.size >= this.maxSegments() - 2 && used > segmentBytes * 3 / 4
+  }
+  private warn(): void {
+    const { size } = this.state.segments
+    const isNear = size >= 0.8 * this.maxSegments()
+    if (isNear && !this.warned) {
+      const holders = [...this.state.records.values()].toSorted((a, b) => b.bytes - a.bytes).slice(0, 3)
+      this.onProblem(
+        `holds ${size} segments of at most ${this.maxSegments()}, after which values are refused; most of it are ${
+          holders.map((record) => {
+            const groups = record.groups.holding(record.oldest)
+            return `record "${record.key}" (${record.bytes} bytes${
+              groups.length === 0 ? "" : `, kept by ${groups.map((name) => `group "${name}"`).join(", ")}`
+            })`
+          }).join(", ")
+        }`,
+        undefined
+      )
+    }
+    this.warned = isNear
+  }
+
+  // ---- the end
+
+  /** Stores what was taken, and closes the files. Nothing is taken afterwards. */
+  async close(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.closing = resolve
+      this.change(() => this.oldest(), () => {})
+    })
+    this.isClosed = true
+    await this.copying
+    const { current } = this
+    this.current = undefined
+    await current?.file.close()
+    await this.slots.close()
+  }
+  /** A record by its key, which is written before its first value. */
+  record(key: string): RecordState {
+    const known = this.state.get(key)
+    if (known !== undefined) return known
+    const record = this.state.add(key)
+    this.change(() => [recordSection(record)], (failure) => {
+      // A checkpoint says it again.
+      if (failure !== undefined) this.onProblem(`could not store the name of record "${key}"`, failure.cause)
+    })
+    return record
+  }
+  /** A group as it is now. */
+  saveGroup(record: RecordState, name: string, done: Done): void {
+    this.change(() => record.groups.get(name) === undefined ? [] : [groupSection(record, name)], done)
+  }
+  removeGroup(record: RecordState, name: string, done: Done): void {
+    this.change(() => [{ _tag: "Removed", record: record.id, name }], done)
+  }
+}

@@ -1,0 +1,169 @@
+/** Reading a journal's values by sequence, from whichever segments they lie in. */
+import type { Stored } from "@sluice/core/Engine"
+import type { Directory } from "../Storage.ts"
+import { aligned, FrameReader, headerAt, headerBytes, isIntact } from "./frame.ts"
+import { type JournalState, type Located, type RecordState, type Segment, SegmentIndex } from "./journalState.ts"
+import { Damaged } from "./recovery.ts"
+import { type IndexSection, read, readValue } from "./sections.ts"
+import { readAt, type Slots } from "./slots.ts"
+
+/** Read at once, so that reading on finds the next frames in memory. */
+const chunkBytes = 256 * 1024
+const chunksMax = 8
+
+/** A run of whole frames. */
+interface Chunk {
+  readonly generation: number
+  readonly offset: number
+  readonly end: number
+  readonly bytes: Buffer
+}
+
+export class Reading {
+  private readonly directory: Directory
+  private readonly slots: Slots
+  private readonly state: JournalState
+  /** Those used last are at the end. */
+  private chunks: Array<Chunk> = []
+
+  constructor(directory: Directory, slots: Slots, state: JournalState) {
+    this.directory = directory
+    this.slots = slots
+    this.state = state
+  }
+  /** At most `max` values from `from` on, which is durable and kept when it is called; none where it has expired meanwhile. */
+  async read(record: RecordState, from: number, max: number): Promise<ReadonlyArray<Stored>> {
+    const values: Array<Stored> = []
+    const end = Math.min(from + max, record.next)
+    while (from + values.length < end) {
+      const next = from + values.length
+      if (next < record.oldest) break
+      const place = record.placeOf(next)
+      try {
+        await this.readExtent(record, place, next, end, values)
+        if (from + values.length > next) continue
+        throw new Damaged(
+          this.directory,
+          place.segment.slot,
+          0,
+          `it should have sequence ${next} of record "${record.key}"`
+        )
+      } catch (error) {
+        // Where it has expired or was copied forward meanwhile, its file may hold something else by now.
+        if (next >= record.oldest && record.placeOf(next).segment === place.segment) throw error
+      }
+    }
+    return values
+  }
+  /** Reads from `next` on, up to `end` or the end of the extent. */
+  private async readExtent(
+    record: RecordState,
+    { extent, segment }: Located,
+    next: number,
+    end: number,
+    into: Array<Stored>
+  ): Promise<void> {
+    const start = next - into.length
+    const last = Math.min(end, extent.first + extent.count)
+    const index = await this.indexOf(segment)
+    for (let offset = index.offsetOf(record.id, next); offset !== undefined && offset < segment.end;) {
+      const after = this.collect(await this.chunkAt(segment, offset), offset, record, start + into.length, last, into)
+      if (start + into.length >= last) return
+      // The index may know a frame further on that has what is next.
+      offset = Math.max(after, index.offsetOf(record.id, start + into.length) ?? after)
+    }
+  }
+  /** Takes what the frames of a chunk have of a record from `next` up to `last`, and answers where the next frame begins. */
+  private collect(
+    { bytes, end, offset: start }: Chunk,
+    offset: number,
+    record: RecordState,
+    next: number,
+    last: number,
+    into: Array<Stored>
+  ): number {
+    const first = next - into.length
+    const wanted = (): number => first + into.length
+    while (offset < end && wanted() < last) {
+      const header = headerAt(bytes, offset - start)!
+      const reader = new FrameReader(bytes, offset - start, header)
+      while (reader.more && wanted() < last) {
+        read(reader, ({ count, first, record: id }, values) => {
+          if (id !== record.id || first > wanted() || first + count <= wanted()) return
+          for (let sequence = first; sequence < first + count && wanted() < last; sequence++) {
+            const { at, bytes, version } = readValue(values)
+            if (sequence === wanted()) into.push({ sequence, at, version, bytes })
+          }
+        })
+      }
+      offset += aligned(header.bytes)
+    }
+    return offset
+  }
+  /** Whole frames from `offset` on, each of them checked. */
+  private async chunkAt(segment: Segment, offset: number): Promise<Chunk> {
+    const { generation, slot } = segment
+    const known = this.chunks.findIndex((chunk) =>
+      chunk.generation === generation && chunk.offset <= offset && offset < chunk.end
+    )
+    if (known >= 0) {
+      const [chunk] = this.chunks.splice(known, 1)
+      this.chunks.push(chunk!)
+      return chunk!
+    }
+    const bytes = await this.slots.reading(slot, async (file) => {
+      const some = await readAt(file, offset, Math.min(chunkBytes, segment.end - offset))
+      const header = headerAt(some, 0)
+      return header !== undefined && header.bytes > some.length ? readAt(file, offset, aligned(header.bytes)) : some
+    })
+    let length = 0
+    while (length + headerBytes <= bytes.length) {
+      const header = headerAt(bytes, length)
+      const isCut = header !== undefined && length > 0 && length + header.bytes > bytes.length
+      if (isCut || offset + length >= segment.end) break
+      if (
+        header === undefined || header.generation !== generation || header.offset !== offset + length
+        || !isIntact(bytes, length, header)
+      ) {
+        throw new Damaged(this.directory, slot, offset + length, "the frame there is not as it was written")
+      }
+      length += aligned(header.bytes)
+    }
+    const chunk = { generation, offset, end: offset + length, bytes }
+    this.chunks = [...this.chunks.slice(1 - chunksMax), chunk]
+    return chunk
+  }
+  /** The index of a segment, from memory or from the checkpoint that has it. */
+  async indexOf(segment: Segment): Promise<SegmentIndex> {
+    if (segment.index !== undefined) return segment.index
+    const holder = this.state.segments.get(segment.indexIn)
+    if (holder === undefined) {
+      throw new Error(
+        `journal: generation ${segment.indexIn} should have the index of ${segment.generation}, and is gone`
+      )
+    }
+    const { bytes } = await this.chunkAt(holder, 0)
+    const reader = new FrameReader(bytes, 0, headerAt(bytes, 0)!)
+    while (reader.more) {
+      const section = read(reader)
+      if (section._tag === "Index" && section.generation === segment.generation) {
+        return segment.index ??= SegmentIndex.from(section satisfies IndexSection)
+      }
+    }
+    throw new Damaged(this.directory, holder.slot, 0, `it should have the index of generation ${segment.generation}`)
+  }
+  /** The sequence of the first value kept that was appended at `time` or later; the head where there is none. */
+  async sequenceAt(record: RecordState, time: number): Promise<number> {
+    const place = record.places.find(({ extent }) => extent.lastAt >= time)
+    if (place === undefined) return record.next
+    let low = place.extent.first
+    let high = low + place.extent.count - 1
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2)
+      const [value] = await this.read(record, middle, 1)
+      if (value !== undefined && value.at >= time) high = middle
+      else low = middle + 1
+    }
+    return Math.max(low, record.oldest)
+  }
+}

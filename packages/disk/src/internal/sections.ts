@@ -1,0 +1,293 @@
+/**
+ * Sections: what frames are made of. A frame says what has happened; the checkpoint at the beginning of a segment says all
+ * that was so until then, so that opening reads no older segment.
+ */
+import type { FrameReader, FrameWriter } from "./frame.ts"
+
+const tags = { record: 1, values: 2, group: 3, removed: 4, oldest: 5, segment: 6, index: 7, freed: 8 } as const
+
+/** A record, by its number in this directory; first of all sections that name it. */
+export interface RecordSection {
+  readonly _tag: "Record"
+  readonly id: number
+  readonly key: string
+  readonly next: number
+  readonly oldest: number
+  /** Of its groups, the highest so far. */
+  readonly epoch: number
+  readonly newestAt: number
+}
+/** Values under consecutive sequences: new ones, or old ones that were copied from an old segment. */
+export interface ValuesSection {
+  readonly _tag: "Values"
+  readonly record: number
+  readonly first: number
+  readonly count: number
+  /** With their times, lengths and versions. */
+  readonly bytes: number
+  readonly firstAt: number
+  readonly lastAt: number
+}
+/** A group as it is from now on. `idleSince` is NaN where it is held. */
+export interface GroupSection {
+  readonly _tag: "Group"
+  readonly record: number
+  readonly name: string
+  readonly epoch: number
+  readonly committed: number
+  readonly idleSince: number
+  readonly attempts: ReadonlyMap<number, number>
+}
+export interface RemovedSection {
+  readonly _tag: "Removed"
+  readonly record: number
+  readonly name: string
+}
+/** Everything of a record below `oldest` has expired. */
+export interface OldestSection {
+  readonly _tag: "Oldest"
+  readonly record: number
+  readonly oldest: number
+}
+/** Where a record's values lie in a segment: consecutive sequences. */
+export interface Extent {
+  readonly record: number
+  first: number
+  count: number
+  /** As in `ValuesSection`. */
+  bytes: number
+  readonly firstAt: number
+  lastAt: number
+}
+/** A segment that was live when the checkpoint was written, other than the one it begins. */
+export interface SegmentSection {
+  readonly _tag: "Segment"
+  readonly generation: number
+  readonly slot: number
+  /** Where its frames end. */
+  readonly end: number
+  /** The generation of the segment whose checkpoint has its index. */
+  readonly indexIn: number
+  readonly extents: ReadonlyArray<Extent>
+}
+/** Where to begin to look for a sequence: the offset of a frame that has `first` of the record. */
+export interface IndexEntry {
+  readonly record: number
+  readonly first: number
+  readonly offset: number
+}
+/** The index of a segment. */
+export interface IndexSection {
+  readonly _tag: "Index"
+  readonly generation: number
+  readonly entries: ReadonlyArray<IndexEntry>
+}
+/** Nothing of a segment is kept: its file may hold another by now. */
+export interface FreedSection {
+  readonly _tag: "Freed"
+  readonly generation: number
+}
+export type Section =
+  | RecordSection
+  | ValuesSection
+  | GroupSection
+  | RemovedSection
+  | OldestSection
+  | SegmentSection
+  | IndexSection
+  | FreedSection
+/** Those that are written as they are. */
+export type Note = Exclude<Section, ValuesSection>
+
+/** One value on its way into a frame, or as it was read. */
+export interface Value {
+  readonly at: number
+  readonly version: number
+  readonly bytes: Uint8Array
+}
+/** In bytes, as it is stored. */
+export const sizeOf = (value: Value): number => 16 + value.bytes.length
+
+/** Answers with how many bytes the values take. */
+export const writeValues = (
+  writer: FrameWriter,
+  record: number,
+  first: number,
+  values: ReadonlyArray<Value>
+): ValuesSection => {
+  writer.u8(tags.values)
+  writer.u32(record)
+  writer.f64(first)
+  writer.u32(values.length)
+  const start = writer.bytes
+  writer.u32(0)
+  for (const { at, bytes, version } of values) {
+    writer.f64(at)
+    writer.u32(version)
+    writer.block(bytes)
+  }
+  const bytes = writer.bytes - start - 4
+  writer.u32At(start, bytes)
+  return {
+    _tag: "Values",
+    record,
+    first,
+    count: values.length,
+    bytes,
+    firstAt: values[0]!.at,
+    lastAt: values[values.length - 1]!.at
+  }
+}
+export const write = (writer: FrameWriter, section: Note): void => {
+  switch (section._tag) {
+    case "Record":
+      writer.u8(tags.record)
+      writer.u32(section.id)
+      writer.text(section.key)
+      writer.f64(section.next)
+      writer.f64(section.oldest)
+      writer.f64(section.epoch)
+      return writer.f64(section.newestAt)
+    case "Group":
+      writer.u8(tags.group)
+      writer.u32(section.record)
+      writer.text(section.name)
+      writer.f64(section.epoch)
+      writer.f64(section.committed)
+      writer.f64(section.idleSince)
+      writer.u32(section.attempts.size)
+      for (const [sequence, count] of section.attempts) {
+        writer.f64(sequence)
+        writer.u32(count)
+      }
+      return
+    case "Removed":
+      writer.u8(tags.removed)
+      writer.u32(section.record)
+      return writer.text(section.name)
+    case "Oldest":
+      writer.u8(tags.oldest)
+      writer.u32(section.record)
+      return writer.f64(section.oldest)
+    case "Segment":
+      writer.u8(tags.segment)
+      writer.f64(section.generation)
+      writer.u32(section.slot)
+      writer.u32(section.end)
+      writer.f64(section.indexIn)
+      writer.u32(section.extents.length)
+      for (const extent of section.extents) {
+        writer.u32(extent.record)
+        writer.f64(extent.first)
+        writer.u32(extent.count)
+        writer.u32(extent.bytes)
+        writer.f64(extent.firstAt)
+        writer.f64(extent.lastAt)
+      }
+      return
+    case "Index":
+      writer.u8(tags.index)
+      writer.f64(section.generation)
+      writer.u32(section.entries.length)
+      for (const { first, offset, record } of section.entries) {
+        writer.u32(record)
+        writer.f64(first)
+        writer.u32(offset)
+      }
+      return
+    case "Freed":
+      writer.u8(tags.freed)
+      return writer.f64(section.generation)
+  }
+}
+
+/** The next section, with the position of its values passed over; `values` is called for them before that. */
+export const read = (
+  reader: FrameReader,
+  onValues?: (section: ValuesSection, reader: FrameReader) => void
+): Section => {
+  const tag = reader.u8()
+  switch (tag) {
+    case tags.record:
+      return {
+        _tag: "Record",
+        id: reader.u32(),
+        key: reader.text(),
+        next: reader.f64(),
+        oldest: reader.f64(),
+        epoch: reader.f64(),
+        newestAt: reader.f64()
+      }
+    case tags.values: {
+      const record = reader.u32()
+      const first = reader.f64()
+      const count = reader.u32()
+      const bytes = reader.u32()
+      const start = reader.position
+      const firstAt = reader.f64()
+      let lastAt = firstAt
+      reader.position = start
+      if (onValues !== undefined) {
+        onValues({ _tag: "Values", record, first, count, bytes, firstAt, lastAt }, reader)
+        reader.position = start
+      }
+      for (let i = 0; i < count; i++) {
+        lastAt = reader.f64()
+        reader.skip(4)
+        reader.skip(reader.u32())
+      }
+      return { _tag: "Values", record, first, count, bytes, firstAt, lastAt }
+    }
+    case tags.group: {
+      const record = reader.u32()
+      const name = reader.text()
+      const epoch = reader.f64()
+      const committed = reader.f64()
+      const idleSince = reader.f64()
+      const attempts = new Map<number, number>()
+      for (let left = reader.u32(); left > 0; left--) attempts.set(reader.f64(), reader.u32())
+      return { _tag: "Group", record, name, epoch, committed, idleSince, attempts }
+    }
+    case tags.removed:
+      return { _tag: "Removed", record: reader.u32(), name: reader.text() }
+    case tags.oldest:
+      return { _tag: "Oldest", record: reader.u32(), oldest: reader.f64() }
+    case tags.segment: {
+      const generation = reader.f64()
+      const slot = reader.u32()
+      const end = reader.u32()
+      const indexIn = reader.f64()
+      const extents: Array<Extent> = []
+      for (let left = reader.u32(); left > 0; left--) {
+        extents.push({
+          record: reader.u32(),
+          first: reader.f64(),
+          count: reader.u32(),
+          bytes: reader.u32(),
+          firstAt: reader.f64(),
+          lastAt: reader.f64()
+        })
+      }
+      return { _tag: "Segment", generation, slot, end, indexIn, extents }
+    }
+    case tags.index: {
+      const generation = reader.f64()
+      const entries: Array<IndexEntry> = []
+      for (let left = reader.u32(); left > 0; left--) {
+        entries.push({ record: reader.u32(), first: reader.f64(), offset: reader.u32() })
+      }
+      return { _tag: "Index", generation, entries }
+    }
+    case tags.freed:
+      return { _tag: "Freed", generation: reader.f64() }
+    default:
+      throw new Error(`journal: there is no section ${tag}, at ${reader.position - 1} of a frame that is intact`)
+  }
+}
+
+/** A value of a `Values` section, from where the reader stands. Shares the buffer's memory. */
+export const readValue = (reader: FrameReader): Value => ({
+  at: reader.f64(),
+  version: reader.u32(),
+  bytes: reader.block()
+})

@@ -1,0 +1,167 @@
+/**
+ * The files of a journal. A slot is a file of the segments' size; a segment is what a slot holds at a time. One slot is made
+ * ahead in the background and filled with zeros, since writing into blocks that a file has already is what makes an append
+ * fast; slots whose segment is gone are used again as they are.
+ */
+import type { Directory, File } from "../Storage.ts"
+
+const fillBytes = 512 * 1024
+/** Files kept open for reading, at most, besides those in use. */
+const openMax = 64
+
+export const slotName = (slot: number): string => `segment-${String(slot).padStart(6, "0")}`
+export const slotOf = (name: string): number | undefined => {
+  const digits = /^segment-(\d{6,})$/.exec(name)?.[1]
+  return digits === undefined ? undefined : Number(digits)
+}
+
+export class Slots {
+  private readonly directory: Directory
+  private readonly segmentBytes: number
+  /** Of their full size and durable, with nothing that is needed. */
+  private readonly spares: Array<number> = []
+  private preparing: Promise<void> | undefined
+  private lastSlot = -1
+  /** Open for reading; the one used last is at the end. */
+  private readonly readers = new Map<number, { readonly file: Promise<File>; users: number }>()
+  /** How many files there are. */
+  files = 0
+  /** Told when a background step has failed; what it was for is tried again when it is needed. */
+  onFailure: (error: unknown) => void = () => {}
+
+  constructor(directory: Directory, segmentBytes: number) {
+    this.directory = directory
+    this.segmentBytes = segmentBytes
+  }
+  /** A slot that was there at opening. */
+  known(slot: number): void {
+    this.lastSlot = Math.max(this.lastSlot, slot)
+    this.files++
+  }
+  /** One of them that nothing needs. */
+  async spare(slot: number): Promise<void> {
+    if (this.spares.length >= 2) return this.remove(slot)
+    this.spares.push(slot)
+  }
+  /** A slot to write a segment to, durable as a file. */
+  async take(): Promise<{ readonly slot: number; readonly file: File }> {
+    await this.preparing
+    const slot = this.spares.shift()
+    if (slot === undefined) return this.create()
+    try {
+      return { slot, file: await this.directory.open(slotName(slot), "write") }
+    } catch (error) {
+      this.spares.push(slot)
+      throw error
+    }
+  }
+  /** Makes a spare in the background, unless there is one. */
+  prepare(): void {
+    if (this.spares.length > 0 || this.preparing !== undefined) return
+    this.preparing = this.fill().catch((error) => this.onFailure(error)).finally(() => {
+      this.preparing = undefined
+    })
+  }
+  /** Until nothing happens in the background. */
+  async settled(): Promise<void> {
+    await this.preparing
+  }
+  private async create(): Promise<{ readonly slot: number; readonly file: File }> {
+    const slot = ++this.lastSlot
+    const file = await this.directory.open(slotName(slot), "create")
+    this.files++
+    try {
+      await this.directory.sync()
+      return { slot, file }
+    } catch (error) {
+      await file.close().catch(() => {})
+      await this.remove(slot)
+      throw error
+    }
+  }
+  private async fill(): Promise<void> {
+    const { file, slot } = await this.create()
+    try {
+      const zeros = new Uint8Array(Math.min(fillBytes, this.segmentBytes))
+      for (let position = 0; position < this.segmentBytes;) {
+        position += await writeSome(file, zeros.subarray(0, this.segmentBytes - position), position)
+        // A little at a time, so that a flush of values in between does not wait for all of it.
+        if (position % (16 * fillBytes) === 0) await datasync(file)
+      }
+      await datasync(file)
+      this.spares.push(slot)
+    } catch (error) {
+      await this.remove(slot)
+      throw error
+    } finally {
+      await file.close().catch(() => {})
+    }
+  }
+  private async remove(slot: number): Promise<void> {
+    await this.forget(slot)
+    try {
+      await this.directory.remove(slotName(slot))
+      this.files--
+      await this.directory.sync()
+    } catch (error) {
+      this.onFailure(error)
+    }
+  }
+  /** Uses a slot's file for reading, and closes it once it has not been used for long. */
+  async reading<A>(slot: number, use: (file: File) => Promise<A>): Promise<A> {
+    const known = this.readers.get(slot)
+    const reader = known ?? { file: this.directory.open(slotName(slot), "read"), users: 0 }
+    this.readers.delete(slot)
+    this.readers.set(slot, reader)
+    reader.users++
+    try {
+      const file = await reader.file.catch((error) => {
+        this.readers.delete(slot)
+        throw error
+      })
+      return await use(file)
+    } finally {
+      reader.users--
+      await this.evict()
+    }
+  }
+  private async evict(): Promise<void> {
+    for (const [slot, { users }] of this.readers) {
+      if (this.readers.size <= openMax) return
+      if (users === 0) await this.forget(slot)
+    }
+  }
+  private async forget(slot: number): Promise<void> {
+    const reader = this.readers.get(slot)
+    this.readers.delete(slot)
+    await reader?.file.then((file) => file.close()).catch(() => {})
+  }
+  async close(): Promise<void> {
+    await this.preparing
+    for (const slot of this.readers.keys()) await this.forget(slot)
+  }
+}
+
+export const datasync = (file: File): Promise<void> =>
+  new Promise((resolve, reject) => file.datasync((error) => error === null ? resolve() : reject(error)))
+const writeSome = (file: File, bytes: Uint8Array, position: number): Promise<number> =>
+  new Promise((resolve, reject) =>
+    file.write(bytes, position, (error, written) => error === null ? resolve(written) : reject(error))
+  )
+/** As much as there is, up to `bytes`. */
+export const readAt = async (file: File, position: number, bytes: number): Promise<Buffer> => {
+  const buffer = Buffer.allocUnsafe(bytes)
+  let read = 0
+  while (read < bytes) {
+    const some = await new Promise<number>((resolve, reject) =>
+      file.read(
+        buffer.subarray(read),
+        position + read,
+        (error, count) => error === null ? resolve(count) : reject(error)
+      )
+    )
+    if (some === 0) break
+    read += some
+  }
+  return buffer.subarray(0, read)
+}
