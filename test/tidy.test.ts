@@ -38,7 +38,8 @@ const floors: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
     "internal/groupTable",
     "internal/logState",
     "internal/tail",
-    "internal/encoding"
+    "internal/encoding",
+    "internal/place"
   ]],
   ["waiting and handing over", [
     "internal/microtask",

@@ -11,13 +11,15 @@ import type { Buffer, RecordInfo } from "./Buffer.ts"
 import { assertCapacity } from "./internal/capacity.ts"
 import { lenientEncoder } from "./internal/encoding.ts"
 import type { Hold } from "./internal/groupTable.ts"
-import type { Place } from "./internal/logState.ts"
 import { MemoryLog } from "./internal/memoryLog.ts"
+import { type From, misread, placeOf } from "./internal/place.ts"
 import { readerOf } from "./internal/reader.ts"
 import { step } from "./internal/step.ts"
 import { StoreBuffer } from "./internal/storeBuffer.ts"
 import { withoutStack } from "./internal/withoutStack.ts"
 import { Lagged, type Reader, RecordClosed } from "./Reader.ts"
+
+export type { From } from "./internal/place.ts"
 
 /** In the context only where the record `Self` stands on a log: what a collector asks for. */
 export interface LogOf<in out Self> {
@@ -25,14 +27,6 @@ export interface LogOf<in out Self> {
 }
 /** What an acknowledged value has survived to. */
 export type Durability = "volatile" | "buffered" | "replicated" | "fsynced"
-/**
- * Where to begin: with the next value, the oldest kept, a sequence, or the first value kept that was appended at a time
- * or after it, in milliseconds since the epoch. A sequence or a time that is still to come means the head, so that
- * nothing produced from then on is passed over; a sequence that has expired is begun with `Lagged`. A negative sequence
- * and a time that is no number die.
- */
-export type From = "head" | "oldest" | { readonly sequence: bigint } | { readonly time: number }
-
 /** The engine could not read or write. `cause` says why. */
 export class LogFailed extends Schema.TaggedError<LogFailed>()("LogFailed", {
   record: Schema.String,
@@ -204,8 +198,8 @@ class VolatileLog<in out A> extends StoreBuffer<A> implements Log<A> {
   }
   readonly read = (from: bigint, max: number): Effect.Effect<ReadonlyArray<Entry<A>>, Lagged | RecordClosed> => {
     const { log, record } = this
-    if (from < 0n) return this.misuse("read", "`from` must not be negative", from)
-    if (!Number.isInteger(max) || max < 1) return this.misuse("read", "`max` must be a positive integer", max)
+    const misused = misread(this.record, from, max)
+    if (misused !== undefined) return misused
     const first = Number(from)
     const entries: Effect.Effect<ReadonlyArray<Entry<A>>, Lagged | RecordClosed> = step(() => {
       const oldest = log.state.oldest()
@@ -219,13 +213,13 @@ class VolatileLog<in out A> extends StoreBuffer<A> implements Log<A> {
     return entries
   }
   readonly subscribeFrom = (from: From): Effect.Effect<Reader<A>, never, Scope.Scope> =>
-    Effect.flatMap(this.placeOf("subscribeFrom", from), (place) =>
+    Effect.flatMap(placeOf(this.record, "subscribeFrom", from), (place) =>
       Effect.acquireRelease(
         Effect.sync(() => this.log.openAt(place)),
         (cursor) => Effect.sync(() => cursor.close())
       )).pipe(Effect.map((cursor) => readerOf(this.record, cursor)))
   readonly acquire = (group: string, options: { readonly from: From }): Effect.Effect<Group, never, Scope.Scope> =>
-    Effect.flatMap(this.placeOf("acquire", options.from), (place) =>
+    Effect.flatMap(placeOf(this.record, "acquire", options.from), (place) =>
       Effect.acquireRelease(
         Effect.sync(() => this.log.acquire(group, place)),
         (hold) => Effect.sync(() => this.log.release(hold))
@@ -258,18 +252,6 @@ class VolatileLog<in out A> extends StoreBuffer<A> implements Log<A> {
   }
   private entryAt(sequence: number): Entry<A> {
     return new VolatileEntry(sequence, this.log.state.timeAt(sequence), this.log.valueAt(sequence), this.encode)
-  }
-  private placeOf(verb: string, from: From): Effect.Effect<Place> {
-    if (typeof from === "string") return Effect.succeed(from)
-    if ("time" in from) {
-      if (Number.isNaN(from.time)) return this.misuse(verb, "`from.time` must be a number of milliseconds", from.time)
-      return Effect.succeed(from)
-    }
-    if (from.sequence < 0n) return this.misuse(verb, "`from.sequence` must not be negative", from.sequence)
-    return Effect.succeed({ sequence: Number(from.sequence) })
-  }
-  private misuse(verb: string, rule: string, got: unknown): Effect.Effect<never> {
-    return Effect.die(new RangeError(`${verb} of record "${this.record}": ${rule}, got ${String(got)}`))
   }
 }
 

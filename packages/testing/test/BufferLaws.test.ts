@@ -3,6 +3,7 @@ import { Buffer, BufferClosed, BufferFull } from "@sluice/core"
 import { BufferLaws } from "@sluice/testing"
 import { Effect, Exit, Fiber, Latch, PubSub, Queue, Schema } from "effect"
 import { arrayBuffer } from "./arrayBuffer.ts"
+import { noticesSabotage } from "../../../test/support/sabotaged.ts"
 
 const { promises } = BufferLaws
 const unbounded = { holds: "all", full: "never" } as const
@@ -68,19 +69,7 @@ describe.each(subjects)("$name", (subject) => {
   }
 })
 
-describe.each(BufferLaws.laws)("sabotaged, a buffer breaks the law: $name", (law) => {
-  for (const subject of subjects.filter(({ promises }) => law.applies(promises))) {
-    it.effect(subject.name, () =>
-      Effect.gen(function*() {
-        const exit = yield* Effect.exit(law.check(law.broken(subject)))
-        assert.isTrue(Exit.isFailure(exit), "the sabotage went unnoticed")
-        const broken = yield* Effect.flip(exit)
-        assert.instanceOf(broken, BufferLaws.LawBroken)
-        assert.deepStrictEqual([broken.law, broken.subject], [law.name, subject.name])
-        assert.include(broken.message, `expected ${broken.expected}, but saw ${broken.seen}`)
-      }))
-  }
-})
+noticesSabotage(BufferLaws.laws, subjects)
 
 describe("the laws", () => {
   it("have names of their own, and each binds one of our kinds", () => {

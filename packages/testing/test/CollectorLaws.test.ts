@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Log } from "@sluice/core"
 import { CollectorLaws } from "@sluice/testing"
-import { Effect, Exit } from "effect"
+import { Effect } from "effect"
 import { casesOf } from "../../../test/support/cases.ts"
+import { noticesSabotage } from "../../../test/support/sabotaged.ts"
 
 const memory = CollectorLaws.subject("Log.memory", () => Log.memory())
 /** As far as a collector can tell it outlives the process, so that attempts are committed before they are made. */
@@ -23,18 +24,7 @@ describe.each(subjects)("$name", (subject) => {
   )
 })
 
-describe.each(CollectorLaws.laws)("sabotaged, a collector breaks the law: $name", (law) => {
-  for (const subject of subjects.filter(({ promises }) => law.applies(promises))) {
-    it.effect(subject.name, () =>
-      Effect.gen(function*() {
-        const exit = yield* Effect.exit(law.check(law.broken(subject)))
-        assert.isTrue(Exit.isFailure(exit), "the sabotage went unnoticed")
-        const broken = yield* Effect.flip(exit)
-        assert.instanceOf(broken, CollectorLaws.LawBroken)
-        assert.deepStrictEqual([broken.law, broken.subject], [law.name, subject.name])
-      }))
-  }
-})
+noticesSabotage(CollectorLaws.laws, subjects)
 
 describe.each(casesOf("collector interleavings", { budget: 100, full: 10_000 }))("seed $seed", ({ runs, seed }) => {
   it.effect.each(subjects)("under any interleaving every invariant holds: $name", (subject) =>

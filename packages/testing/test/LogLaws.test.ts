@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type Buffer, Log } from "@sluice/core"
+import { Log } from "@sluice/core"
 import { BufferLaws, LogLaws } from "@sluice/testing"
-import { Effect, Exit } from "effect"
+import { Effect } from "effect"
 import { casesOf } from "../../../test/support/cases.ts"
+import { alteredLog } from "../src/internal/alteredLog.ts"
+import { noticesSabotage } from "../../../test/support/sabotaged.ts"
 
 const { promises, subject } = LogLaws
 
@@ -11,7 +13,7 @@ const remote = (options: LogLaws.LogOptions): Log.LogBacking => ({
   durability: "replicated",
   make: (record) =>
     Effect.map(Log.memory(options).make(record), (log) => ({
-      ...asItIs(log),
+      ...alteredLog(log, {}),
       durability: "replicated",
       produceAsync: (value) => remotely(log.produceAsync(value)),
       oldest: remotely(log.oldest),
@@ -30,18 +32,6 @@ const remote = (options: LogLaws.LogOptions): Log.LogBacking => ({
 const some = Effect.andThen(Effect.yieldNow, Effect.yieldNow)
 const remotely = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.andThen(some, Effect.tap(effect, () => some))
-const asItIs = (log: Buffer.Buffer<any>): Buffer.Buffer<any> => ({
-  record: log.record,
-  kind: log.kind,
-  produce: log.produce,
-  tryProduce: log.tryProduce,
-  produceAsync: log.produceAsync,
-  produceUnsafe: log.produceUnsafe,
-  subscribe: log.subscribe,
-  latest: log.latest,
-  stats: log.stats,
-  close: log.close
-})
 
 const subjects: ReadonlyArray<LogLaws.Subject> = [
   ...LogLaws.ours,
@@ -61,19 +51,7 @@ describe.each(subjects)("$name", (subject) => {
   it("keeps every law in plain Effect, on the live clock", () => Effect.runPromise(LogLaws.checkAll(subject)))
 })
 
-describe.each(LogLaws.laws)("sabotaged, a log breaks the law: $name", (law) => {
-  for (const subject of subjects.filter(({ promises }) => law.applies(promises))) {
-    it.effect(subject.name, () =>
-      Effect.gen(function*() {
-        const exit = yield* Effect.exit(law.check(law.broken(subject)))
-        assert.isTrue(Exit.isFailure(exit), "the sabotage went unnoticed")
-        const broken = yield* Effect.flip(exit)
-        assert.instanceOf(broken, LogLaws.LawBroken)
-        assert.deepStrictEqual([broken.law, broken.subject], [law.name, subject.name])
-        assert.include(broken.message, `expected ${broken.expected}, but saw ${broken.seen}`)
-      }))
-  }
-})
+noticesSabotage(LogLaws.laws, subjects)
 
 describe.each(casesOf("log interleavings", { budget: 100, full: 10_000 }))("seed $seed", ({ runs, seed }) => {
   it.effect("under any interleaving a log in memory does what its model does", () =>

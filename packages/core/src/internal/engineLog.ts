@@ -19,6 +19,7 @@ import { NothingRead } from "./engineCursor.ts"
 import { EngineStore, type EngineStoreOptions, Writing } from "./engineStore.ts"
 import type { Hold } from "./groupTable.ts"
 import type { Place } from "./logState.ts"
+import { misread, placeOf } from "./place.ts"
 import { readerOf } from "./reader.ts"
 import { parking, step } from "./step.ts"
 import { StoreBuffer } from "./storeBuffer.ts"
@@ -133,8 +134,8 @@ class EngineLog<in out A> extends StoreBuffer<A> implements Log<A> {
     max: number
   ): Effect.Effect<ReadonlyArray<Entry<A>>, Lagged | RecordClosed | LogFailed> => {
     const { engine, log, record } = this
-    if (from < 0n) return this.misuse("read", "`from` must not be negative", from)
-    if (!Number.isInteger(max) || max < 1) return this.misuse("read", "`max` must be a positive integer", max)
+    const misused = misread(this.record, from, max)
+    if (misused !== undefined) return misused
     type Entries = Effect.Effect<ReadonlyArray<Entry<A>>, Lagged | RecordClosed | LogFailed>
     const first = Number(from)
     const lag = (): Exit.Exit<never, Lagged> =>
@@ -159,7 +160,7 @@ class EngineLog<in out A> extends StoreBuffer<A> implements Log<A> {
     return entries
   }
   readonly subscribeFrom = (from: From): Effect.Effect<Reader<A>, LogFailed, Scope.Scope> =>
-    Effect.flatMap(this.placeOf("subscribeFrom", from), (place) => this.sequenceOf(place)).pipe(
+    Effect.flatMap(placeOf(this.record, "subscribeFrom", from), (place) => this.sequenceOf(place)).pipe(
       Effect.flatMap((sequence) =>
         Effect.acquireRelease(
           Effect.sync(() => this.log.openAt(sequence)),
@@ -169,7 +170,7 @@ class EngineLog<in out A> extends StoreBuffer<A> implements Log<A> {
       Effect.map((cursor) => readerOf(this.record, cursor))
     )
   readonly acquire = (group: string, options: { readonly from: From }): Effect.Effect<Group, LogFailed, Scope.Scope> =>
-    Effect.flatMap(this.placeOf("acquire", options.from), (place) =>
+    Effect.flatMap(placeOf(this.record, "acquire", options.from), (place) =>
       Effect.acquireRelease(
         this.told(Effect.suspend(() => this.engine.acquire(group, place))),
         (hold) => this.engine.release(hold)
@@ -241,18 +242,6 @@ class EngineLog<in out A> extends StoreBuffer<A> implements Log<A> {
         : place === "oldest"
         ? engine.oldest()
         : Math.min(place.sequence, engine.head()))
-  }
-  private placeOf(verb: string, from: From): Effect.Effect<Place> {
-    if (typeof from === "string") return Effect.succeed(from)
-    if ("time" in from) {
-      if (Number.isNaN(from.time)) return this.misuse(verb, "`from.time` must be a number of milliseconds", from.time)
-      return Effect.succeed(from)
-    }
-    if (from.sequence < 0n) return this.misuse(verb, "`from.sequence` must not be negative", from.sequence)
-    return Effect.succeed({ sequence: Number(from.sequence) })
-  }
-  private misuse(verb: string, rule: string, got: unknown): Effect.Effect<never> {
-    return Effect.die(new RangeError(`${verb} of record "${this.record}": ${rule}, got ${String(got)}`))
   }
   /** With its failures as `LogFailed`. */
   private told<B>(effect: Effect.Effect<B, unknown>): Effect.Effect<B, LogFailed> {

@@ -141,8 +141,10 @@ export class JournalEngine implements Engine {
   })
 }
 
-const attempt = <A>(work: () => Promise<A>): Effect.Effect<A, Error> =>
-  Effect.tryPromise({ try: work, catch: (error) => error instanceof Error ? error : new Error(String(error)) })
+const attempt = <A>(work: () => Promise<A>): Effect.Effect<A, unknown> =>
+  Effect.callback((resume) =>
+    void work().then((value) => resume(Effect.succeed(value)), (cause) => resume(Effect.fail(cause)))
+  )
 /** Returns once a change is durable. Interrupted, it may be or not. */
 const stored = (change: (done: (failure?: Failure) => void) => void): Effect.Effect<void, unknown> =>
   Effect.callback((resume) =>

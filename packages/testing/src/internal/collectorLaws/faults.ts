@@ -1,6 +1,7 @@
 /** Any engine with faults on demand: as one is that stands behind a disk or a network. */
 import { Log } from "@sluice/core"
 import { Effect } from "effect"
+import { alteredLog } from "../alteredLog.ts"
 
 /** The same engine with some of its logs' members replaced. */
 export const alteredBacking = (
@@ -9,27 +10,7 @@ export const alteredBacking = (
 ): Log.LogBacking => ({
   durability: backing.durability,
   make: <A>(record: Parameters<typeof backing.make<A>>[0]) =>
-    Effect.map(backing.make(record), (log): Log.Log<A> => ({
-      record: log.record,
-      kind: log.kind,
-      produce: log.produce,
-      tryProduce: log.tryProduce,
-      produceAsync: log.produceAsync,
-      produceUnsafe: log.produceUnsafe,
-      subscribe: log.subscribe,
-      latest: log.latest,
-      stats: log.stats,
-      close: log.close,
-      durability: log.durability,
-      oldest: log.oldest,
-      head: log.head,
-      read: log.read,
-      subscribeFrom: log.subscribeFrom,
-      acquire: log.acquire,
-      groups: log.groups,
-      removeGroup: log.removeGroup,
-      ...alter(log, record.key)
-    }))
+    Effect.map(backing.make(record), (log) => alteredLog<A>(log, alter(log, record.key)))
 })
 
 /** What goes wrong with the log of one check, and what the log has. */

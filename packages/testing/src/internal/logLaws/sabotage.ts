@@ -2,6 +2,7 @@
 import type { Reader } from "@sluice/core"
 import type { Entry, Group, Log } from "@sluice/core/Log"
 import { Effect, Scope } from "effect"
+import { alteredLog } from "../alteredLog.ts"
 import type { LogOptions, Subject } from "./law.ts"
 
 type Numbers = Log<number>
@@ -9,28 +10,7 @@ type Numbers = Log<number>
 /** The same engine with some of its logs' members replaced. */
 export const altered = (alter: (log: Numbers) => Partial<Numbers>) => (subject: Subject): Subject => ({
   ...subject,
-  make: (options) =>
-    Effect.map(subject.make(options), (log): Numbers => ({
-      record: log.record,
-      kind: log.kind,
-      produce: log.produce,
-      tryProduce: log.tryProduce,
-      produceAsync: log.produceAsync,
-      produceUnsafe: log.produceUnsafe,
-      subscribe: log.subscribe,
-      latest: log.latest,
-      stats: log.stats,
-      close: log.close,
-      durability: log.durability,
-      oldest: log.oldest,
-      head: log.head,
-      read: log.read,
-      subscribeFrom: log.subscribeFrom,
-      acquire: log.acquire,
-      groups: log.groups,
-      removeGroup: log.removeGroup,
-      ...alter(log)
-    }))
+  make: (options) => Effect.map(subject.make(options), (log) => alteredLog(log, alter(log)))
 })
 
 /** The same engine, made with other options than it was asked for. */
