@@ -1,6 +1,6 @@
-/** Durable logs of records, in the `Journal` of the process. */
-import { Engine, type Log } from "@sluice/core"
-import { Duration, Effect, type Scope } from "effect"
+/** Durable logs of records, in the `Journal` of the process; and a memory for records that are no logs. */
+import { Buffer, Engine, type Log } from "@sluice/core"
+import { Duration, Effect, Fiber, Option, type Scope } from "effect"
 import { JournalEngine } from "./internal/journalEngine.ts"
 import { Journal } from "./Journal.ts"
 
@@ -54,4 +54,58 @@ export const backing = (options?: { readonly retention?: Retention }): Log.LogBa
       }
       return log
     }) satisfies Effect.Effect<unknown, Log.LogFailed, Journal | Scope.Scope>
+})
+
+/**
+ * A buffer in memory whose values are there again after a restart, before its first reader: the newest of a
+ * `SingleLatest`, the last `capacity` of an `SpmcRing`, whose readers begin with the next value as ever.
+ *
+ * ```ts
+ * Reading.layerBuffer(DiskLog.persist({ kind: "SpmcRing", capacity: 100 }))
+ * ```
+ *
+ * Nobody waits for the disk: values are copied to the journal behind the producers' backs, as fast as it flushes, and what
+ * was overwritten meanwhile is not copied. So a crash may lose the last moments; a clean end loses nothing. Where every
+ * value matters, put the record on a log. Values that no longer decode are passed over. Those that were there already
+ * count as produced. What the journal cannot store is told in the log, at most once a second, and tried no more.
+ */
+export const persist = (
+  config: Extract<Buffer.BufferConfig, { readonly kind: "SingleLatest" | "SpmcRing" }>
+): Buffer.Backing<Log.LogFailed, Journal> => ({
+  make: (record) =>
+    Effect.gen(function*() {
+      const count = config.kind === "SpmcRing" ? config.capacity : 1
+      const buffer = yield* Buffer.fromConfig(config).make(record)
+      const log = yield* backing({ retention: { count, unacknowledged: "expire" } }).make(record)
+      const head = yield* log.head
+      for (let next = yield* log.oldest; next < head;) {
+        const entries = yield* Effect.catchTags(log.read(next, 256), {
+          Lagged: () => log.head.pipe(Effect.as([])),
+          RecordClosed: () => Effect.succeed([])
+        })
+        if (entries.length === 0) break
+        for (const { value } of entries) if (Option.isSome(value)) buffer.produceUnsafe(value.value)
+        next += BigInt(entries.length)
+      }
+      const reader = yield* buffer.subscribe
+      // A reader of a latest begins with the value that is there, which is stored already.
+      if (config.kind === "SingleLatest") yield* Effect.ignore(reader.tryRecv)
+      const copying = reader.recvBatch(256).pipe(
+        Effect.flatMap((values) => {
+          for (const value of values.slice(0, -1)) log.produceUnsafe(value)
+          // The last one waits for the flush: meanwhile others may take its place.
+          return log.produceAsync(values[values.length - 1]!)
+        }),
+        Effect.catchTags({
+          Lagged: () => Effect.void,
+          BufferFailed: ({ cause }) => Effect.logWarning(`record "${record.key}" could not be persisted`, cause)
+        }),
+        Effect.forever,
+        Effect.exit
+      )
+      const fiber = yield* Effect.forkDetach(copying)
+      // The record is closed by then: what it still holds is copied first.
+      yield* Effect.addFinalizer(() => Effect.andThen(Fiber.await(fiber), log.close))
+      return buffer
+    })
 })
