@@ -22,6 +22,7 @@ describe.each(["core", "testing", "disk"])("@sluice/%s", (name) => {
         compilerOptions: {
           rootDir: join(root, "packages"),
           outDir: out,
+          typeRoots: [join(root, "node_modules/@types")],
           composite: false,
           declaration: true,
           declarationMap: false,

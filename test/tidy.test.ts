@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { execFileSync } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
-import { dirname, join, normalize, relative } from "node:path"
+import { basename, dirname, join, normalize, relative } from "node:path"
 
 const root = join(import.meta.dirname, "..")
 const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], {
@@ -141,6 +141,8 @@ describe("every file", () => {
     const orphans = [...under("packages"), ...under("bench"), ...under("examples"), ...under("test")].filter((file) =>
       !imported.has(file) && !/\/(index|.*\.test|.*\.check)\.ts$/.test(file)
       && ![file, relative("examples", file), relative("test", file)].some((name) => entries.includes(name))
+      // A worker is started by its URL.
+      && !sources.some((other) => read(other).includes(`new URL(\`./${basename(file, ".ts")}.`))
     )
     assert.deepStrictEqual(orphans, [])
   })
