@@ -1,7 +1,6 @@
 /** Durable logs of records, in the `Journal` of the process; and a memory for records that are no logs. */
 import { Buffer, Engine, type Log } from "@sluice/core"
 import { Duration, Effect, Fiber, Option, type Scope } from "effect"
-import { JournalEngine } from "./internal/journalEngine.ts"
 import { Journal } from "./Journal.ts"
 
 /**
@@ -25,7 +24,7 @@ export const backing = (options?: { readonly retention?: Retention }): Log.LogBa
   durability: "fsynced",
   make: (record) =>
     Effect.gen(function*() {
-      const { core } = yield* Journal
+      const journal = yield* Journal
       const { age, bytes, count, groupIdleTimeout, unacknowledged } = options?.retention ?? {}
       const positive = (field: string, value: number | undefined, otherwise: number): number => {
         if (value === undefined) return otherwise
@@ -34,7 +33,7 @@ export const backing = (options?: { readonly retention?: Retention }): Log.LogBa
       }
       const ageMillis = age === undefined ? Infinity : Duration.toMillis(Duration.fromInputUnsafe(age))
       const idleMillis = Duration.toMillis(Duration.fromInputUnsafe(groupIdleTimeout ?? Duration.infinity))
-      const engine = new JournalEngine(core, {
+      const engine = yield* journal.engine({
         key: record.key,
         version: record.version ?? 0,
         limits: {

@@ -4,10 +4,11 @@
  *
  * A journal has its directory for itself: one writer at a time, held by a lock that ends with its process.
  */
-import { Clock, Context, Effect, Layer, Schema } from "effect"
+import { Clock, Context, Effect, Layer, Schema, type Scope } from "effect"
 import { JournalCore } from "./internal/journalCore.ts"
+import { JournalEngine, type JournalEngineOptions } from "./internal/journalEngine.ts"
 import { Damaged } from "./internal/recovery.ts"
-import { CurrentStorage, type Directory, Locked } from "./Storage.ts"
+import { CurrentStorage, Locked } from "./Storage.ts"
 
 /** Another process writes to the directory, or another journal of this one. */
 export class JournalLocked extends Schema.TaggedError<JournalLocked>()("JournalLocked", {
@@ -71,8 +72,8 @@ export interface JournalStats {
 export class Journal extends Context.Service<Journal, {
   readonly directory: string
   readonly stats: () => JournalStats
-  /** Everything behind it, for logs. */
-  readonly core: JournalCore
+  /** What stands under the log of a record, for the life of the scope; a record has one at a time, else it dies. */
+  readonly engine: (options: JournalEngineOptions) => Effect.Effect<JournalEngine, never, Scope.Scope>
 }>()("@sluice/disk/Journal") {}
 
 /** The journal of a directory, for as long as the Layer lives: then what was taken is stored, and the lock given back. */
@@ -90,23 +91,33 @@ export const layer = (options: JournalOptions): Layer.Layer<Journal, JournalErro
         (lock) => Effect.promise(() => lock.release())
       )
       const core = yield* Effect.acquireRelease(
-        opening(path, () => open(directory, { ...settings, now: () => clock.currentTimeMillisUnsafe() })),
+        opening(path, () => JournalCore.open(directory, { ...settings, now: () => clock.currentTimeMillisUnsafe() })),
         (core) => Effect.ignore(Effect.tryPromise(() => core.close()))
       )
       const services = yield* Effect.context<never>()
       const log = Effect.runForkWith(services)
       core.onProblem = (message, cause) =>
         void log(Effect.logWarning(`journal ${path}: ${message}`, ...(cause === undefined ? [] : [cause])))
+      const open = new Set<string>()
       return {
         directory: path,
         stats: () => ({ flushes: core.flushes, failures: core.failures, segments: core.state.segments.size }),
-        core
+        engine: (options) =>
+          Effect.acquireRelease(
+            Effect.sync(() => {
+              if (open.has(options.key)) {
+                throw new Error(
+                  `record "${options.key}" is open already in the journal at ${path}: provide its Layer once`
+                )
+              }
+              open.add(options.key)
+              return new JournalEngine(core, options)
+            }),
+            () => Effect.sync(() => void open.delete(options.key))
+          )
       }
     })
   )
-
-const open = (directory: Directory, options: Parameters<typeof JournalCore.open>[1]) =>
-  JournalCore.open(directory, options)
 
 const opening = <A>(directory: string, work: () => Promise<A>): Effect.Effect<A, JournalError> =>
   Effect.tryPromise({
