@@ -1,6 +1,11 @@
 import { defineConfig } from "vitest/config"
 
-const project = (name: string, root: string, include = ["test/**/*.test.ts"]) => ({ test: { name, root, include } })
+/** Nothing waits for time to pass: the limit is for what hangs, and far above what a busy machine needs. */
+const testTimeout = 60_000
+
+const project = (name: string, root: string, include = ["test/**/*.test.ts"]) => ({
+  test: { name, root, include, testTimeout }
+})
 
 export default defineConfig({
   test: {
