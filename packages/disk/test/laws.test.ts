@@ -4,8 +4,8 @@ import type { Log } from "@sluice/core"
 import { DiskLog, Journal, Storage } from "@sluice/disk"
 import { CollectorLaws, Faults, LogLaws } from "@sluice/testing"
 import { Effect, Layer, type Scope } from "effect"
-import { nodeStorage } from "../src/internal/nodeStorage.ts"
 import { inTemporaryDirectory } from "./support/directory.ts"
+import { turn as watched, watchedStorage } from "./support/watched.ts"
 
 /** Each log in a journal of its own. */
 const journaled = (
@@ -43,13 +43,11 @@ describe("collectors", () => {
   for (const law of CollectorLaws.lawsOf(collectors)) it.effect(law.name, () => law.check(collectors), 60_000)
 })
 
-/** On this machine's disk a turn takes as long as it may take to flush. */
-const flushed = Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 1)))
 const onDisk = LogLaws.subject(
   "the journal on this machine's disk",
   LogLaws.promises.memory,
-  ({ capacity, retention }) => journaled(inTemporaryDirectory, () => nodeStorage, { ...retention, count: capacity }),
-  { turn: flushed }
+  ({ capacity, retention }) => journaled(inTemporaryDirectory, () => watchedStorage, { ...retention, count: capacity }),
+  { turn: watched }
 )
 describe("logs, on this machine's disk", () => {
   for (const law of LogLaws.lawsOf(onDisk)) it.effect(law.name, () => law.check(onDisk), 60_000)

@@ -111,6 +111,9 @@ export const headerAt = (buffer: Buffer, position: number): Header | undefined =
     slot: buffer.readUInt32LE(position + 28)
   }
 }
+/** Whether it was written for this very place, and is not left over from what the file held before. */
+export const isAt = (header: Header, { generation, offset, slot }: Place): boolean =>
+  header.generation === generation && header.offset === offset && header.slot === slot
 /** Whether the frame at `position`, all of which is in the buffer, is as it was written. */
 export const isIntact = (buffer: Buffer, position: number, { bytes }: Header): boolean =>
   position + bytes <= buffer.length

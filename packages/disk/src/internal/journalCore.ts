@@ -17,7 +17,7 @@ import {
 } from "./journalState.ts"
 import { Reading } from "./reading.ts"
 import { recover } from "./recovery.ts"
-import { type Note, sizeOf, type Value, type ValuesSection, write, writeValues } from "./sections.ts"
+import { type Note, overheadBytes, sizeOf, type Value, type ValuesSection, write, writeValues } from "./sections.ts"
 import { Slots } from "./slots.ts"
 
 export interface CoreOptions {
@@ -34,9 +34,8 @@ export interface Failure {
 }
 export type Done = (failure?: Failure) => void
 
-interface Append {
+interface Append extends Value {
   readonly record: RecordState
-  readonly value: Value
   readonly done: Done
   /** Why it cannot be stored, whatever comes: told when it is its turn. */
   readonly refusal: Failure | undefined
@@ -55,6 +54,8 @@ interface Move {
 }
 /** What one flush holds. */
 interface Batch {
+  /** Of the appends, in bytes. */
+  readonly bytes: number
   readonly values: ReadonlyMap<RecordState, ReadonlyArray<Value>>
   readonly appends: ReadonlyArray<Append>
   readonly changes: ReadonlyArray<Change>
@@ -77,12 +78,14 @@ export class JournalCore {
   private current: { readonly segment: Segment; readonly file: File } | undefined
   private readonly writer = new FrameWriter()
   /** Segments on their way out. */
-  private readonly leaving = new Set<Segment>()
-  /** To be called once a checkpoint is durable. */
-  private readonly afterCheckpoint: Array<() => void> = []
+  private readonly leaving = new Map<Segment, Promise<void>>()
+  /** To be called once a segment is begun of a generation after theirs: then its checkpoint is durable. */
+  private afterCheckpoint: Array<{ readonly generation: number; readonly done: (isSaid: boolean) => void }> = []
   private appends: Array<Append> = []
   private changes: Array<Change> = []
-  private answers: Array<{ readonly append: Append; readonly failure: Failure | undefined }> = []
+  /** Those that are to be told, in order; the first of them up to `told` have been. */
+  private answers: Array<{ readonly appends: ReadonlyArray<Append>; readonly failure: Failure | undefined }> = []
+  private told = 0
   private moves: Array<Move> = []
   private queuedBytes = 0
   private queuedCount = 0
@@ -136,20 +139,20 @@ export class JournalCore {
     return Math.floor(this.options.segmentBytes / 4)
   }
   /** A value that does not fit is refused when those before it are durable. */
-  append(record: RecordState, value: Value, done: Done): void {
-    const size = sizeOf(value)
-    const bytesMax = this.valueBytesMax()
-    const refusal = size <= bytesMax ? undefined : {
-      cause: new RangeError(
-        `a value of ${value.bytes.length} bytes does not fit the journal, which takes up to ${
-          bytesMax - size + value.bytes.length
-        }: a quarter of its segmentBytes`
-      )
-    }
+  append(record: RecordState, { at, bytes, version }: Value, done: Done): void {
+    const append = { record, at, version, bytes, done, refusal: this.refusalOf(bytes) }
     this.queuedCount++
-    this.queuedBytes += size
-    this.appends.push({ record, value, done, refusal })
+    this.queuedBytes += sizeOf(append)
+    this.appends.push(append)
     this.schedule()
+  }
+  private refusalOf(bytes: Uint8Array): Failure | undefined {
+    const bytesMax = this.valueBytesMax() - overheadBytes
+    if (bytes.length <= bytesMax) return undefined
+    const cause = new RangeError(
+      `a value of ${bytes.length} bytes does not fit the journal, which takes up to ${bytesMax}: a quarter of its segmentBytes`
+    )
+    return { cause }
   }
   /** Makes something durable that is not a value; `sections` is asked when its flush begins. */
   change(sections: () => ReadonlyArray<Note>, done: Done): void {
@@ -198,21 +201,27 @@ export class JournalCore {
     let bytes = 0
     let count = 0
     const values = new Map<RecordState, Array<Value>>()
-    for (const { record, refusal, value } of this.appends) {
-      if (refusal === undefined) bytes += sizeOf(value)
-      if (count > 0 && bytes > bytesMax) break
+    let record: RecordState | undefined
+    let some: Array<Value> = []
+    for (const append of this.appends) {
+      const size = sizeOf(append)
+      if (count > 0 && bytes + size > bytesMax) break
       count++
-      if (refusal !== undefined) continue
-      const some = values.get(record)
-      if (some === undefined) values.set(record, [value])
-      else some.push(value)
+      bytes += size
+      if (append.refusal !== undefined) continue
+      if (append.record !== record) {
+        record = append.record
+        some = values.get(record) ?? []
+        values.set(record, some)
+      }
+      some.push(append)
     }
     const appends = this.appends
     this.appends = count === appends.length ? [] : appends.splice(count)
     const { changes, moves } = this
     this.changes = []
     this.moves = []
-    return { values, appends, changes, moves }
+    return { bytes, values, appends, changes, moves }
   }
   private frameOf(
     { changes, moves, values }: Batch,
@@ -279,14 +288,14 @@ export class JournalCore {
     for (const section of placed) state.placed(section, segment, segment.end)
     segment.end += bytes
     this.flushes++
-    for (const { value } of batch.appends) this.queuedBytes -= sizeOf(value)
+    this.queuedBytes -= batch.bytes
     this.queuedCount -= batch.appends.length
     for (const record of batch.values.keys()) {
       record.moved = false
       this.expire(record)
     }
-    if (before !== to) this.tidy()
-    else if (segment.end > this.options.segmentBytes / 2) this.slots.prepare()
+    if (before !== to) this.tidy(segment)
+    else if (segment.end > this.options.segmentBytes / 2 && this.closing === undefined) this.slots.prepare()
     this.answer(batch, undefined)
     for (const record of batch.values.keys()) this.listeners.get(record)?.advanced()
     this.tellRoom()
@@ -323,22 +332,28 @@ export class JournalCore {
     this.queuedBytes = 0
     this.queuedCount = 0
     if (batch !== undefined) this.answer(batch, { cause })
-    this.answer({ values: new Map(), appends, changes, moves }, { cause })
+    this.answer({ appends, changes, moves }, { cause })
     this.tellRoom()
   }
-  private answer({ appends, changes, moves }: Batch, failure: Failure | undefined): void {
+  private answer(
+    { appends, changes, moves }: Pick<Batch, "appends" | "changes" | "moves">,
+    failure: Failure | undefined
+  ): void {
     for (const { done } of changes) done(failure)
     for (const { done } of moves) done(failure)
-    const isIdle = this.answers.length === 0
-    for (const append of appends) this.answers.push({ append, failure })
-    if (isIdle) this.answerSome()
+    if (this.answers.push({ appends, failure }) === 1) this.answerSome()
   }
   /** Tells the producers in order, so many in a turn of the event loop. */
   private readonly answerSome = (): void => {
-    const some = this.answers.slice(0, resumedMax)
-    for (const { append, failure } of some) append.done(failure ?? append.refusal)
-    this.answers = this.answers.slice(resumedMax)
-    if (this.answers.length > 0) setImmediate(this.answerSome)
+    for (let left = resumedMax; this.answers.length > 0; this.told = 0) {
+      const { appends, failure } = this.answers[0]!
+      while (this.told < appends.length) {
+        if (left-- === 0) return void setImmediate(this.answerSome)
+        const { done, refusal } = appends[this.told++]!
+        done(failure ?? refusal)
+      }
+      this.answers.shift()
+    }
   }
   private tellRoom(): void {
     for (const { roomMade } of this.listeners.values()) roomMade()
@@ -364,10 +379,8 @@ export class JournalCore {
   private free(): void {
     for (const segment of this.state.segments.values()) {
       if (segment.extents.size === 0 && segment !== this.current?.segment && !this.leaving.has(segment)) {
-        this.leaving.add(segment)
-        this.letGo(segment).catch((error) => this.onProblem("could not let go of a segment", error)).finally(() =>
-          this.leaving.delete(segment)
-        )
+        const going = this.letGo(segment).catch((error) => this.onProblem("could not let go of a segment", error))
+        this.leaving.set(segment, going.finally(() => this.leaving.delete(segment)))
       }
     }
   }
@@ -376,20 +389,24 @@ export class JournalCore {
     const indexed = [...segments.values()].filter((other) => other !== segment && other.indexIn === segment.generation)
     for (const other of indexed) await this.reading.indexOf(other)
     segments.delete(segment.generation)
-    const isSaid = indexed.length === 0 &&
+    let isSaid = indexed.length === 0 &&
       await new Promise<boolean>((resolve) =>
         this.change(
           () => [{ _tag: "Freed", generation: segment.generation }],
           (failure) => resolve(failure === undefined)
         )
       )
-    // The next checkpoint says it too, and has the indexes that the segment had.
-    if (!isSaid) await new Promise<void>((resolve) => this.afterCheckpoint.push(resolve))
-    await this.slots.spare(segment.slot)
+    if (!isSaid && !this.isClosed) {
+      // The next checkpoint says it too, and has the indexes that the segment had. One that is on its way may still name it.
+      isSaid = await new Promise((done) => this.afterCheckpoint.push({ generation: this.generation, done }))
+    }
+    if (isSaid) await this.slots.spare(segment.slot)
   }
   /** After a segment was begun. */
-  private tidy(): void {
-    for (const done of this.afterCheckpoint.splice(0)) done()
+  private tidy({ generation }: Segment): void {
+    const isDone = (one: { readonly generation: number }) => one.generation < generation
+    for (const { done } of this.afterCheckpoint.filter(isDone)) done(true)
+    this.afterCheckpoint = this.afterCheckpoint.filter((one) => !isDone(one))
     for (const record of this.state.records.values()) this.expire(record)
     this.free()
     this.copying ??= this.copyForward().catch((error) => this.onProblem("could not copy values forward", error))
@@ -441,7 +458,8 @@ export class JournalCore {
   }
   private warn(): void {
     const { size } = this.state.segments
-    const isNear = size >= 0.8 * this.maxSegments()
+    // Two of them are for commits and copies.
+    const isNear = size >= 0.8 * (this.maxSegments() - 2)
     if (isNear && !this.warned) {
       const holders = [...this.state.records.values()].toSorted((a, b) => b.bytes - a.bytes).slice(0, 3)
       this.onProblem(
@@ -468,7 +486,8 @@ export class JournalCore {
       this.change(() => this.oldest(), () => {})
     })
     this.isClosed = true
-    await this.copying
+    for (const { done } of this.afterCheckpoint) done(false)
+    await Promise.all([this.copying, ...this.leaving.values()])
     const { current } = this
     this.current = undefined
     await current?.file.close()
@@ -487,7 +506,9 @@ export class JournalCore {
   }
   /** A group as it is now. */
   saveGroup(record: RecordState, name: string, done: Done): void {
-    this.change(() => record.groups.get(name) === undefined ? [] : [groupSection(record, name)], done)
+    // Where it is gone by then, the record says which epoch it had.
+    const gone = () => record.groups.get(name) === undefined
+    this.change(() => [gone() ? recordSection(record) : groupSection(record, name)], done)
   }
   removeGroup(record: RecordState, name: string, done: Done): void {
     this.change(() => [{ _tag: "Removed", record: record.id, name }], done)

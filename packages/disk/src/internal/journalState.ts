@@ -244,7 +244,7 @@ export class JournalState {
       case "Record": {
         const record = this.records.get(section.id) ?? this.addAs(section.id, section.key)
         record.next = section.next
-        record.oldest = section.oldest
+        this.expire(record, section.oldest)
         record.newestAt = section.newestAt
         record.groups.epoch = section.epoch
         return

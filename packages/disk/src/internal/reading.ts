@@ -1,7 +1,7 @@
 /** Reading a journal's values by sequence, from whichever segments they lie in. */
 import type { Stored } from "@sluice/core/Engine"
 import type { Directory } from "../Storage.ts"
-import { aligned, FrameReader, headerAt, headerBytes, isIntact } from "./frame.ts"
+import { aligned, FrameReader, headerAt, isAt, isIntact } from "./frame.ts"
 import { type JournalState, type Located, type RecordState, type Segment, SegmentIndex } from "./journalState.ts"
 import { Damaged } from "./recovery.ts"
 import { type IndexSection, read, readValue } from "./sections.ts"
@@ -50,7 +50,10 @@ export class Reading {
         )
       } catch (error) {
         // Where it has expired or was copied forward meanwhile, its file may hold something else by now.
-        if (next >= record.oldest && record.placeOf(next).segment === place.segment) throw error
+        if (next < record.oldest || record.placeOf(next).segment !== place.segment) continue
+        // What comes before can be read; whoever reads on will see.
+        if (values.length > 0) return values
+        throw error
       }
     }
     return values
@@ -114,21 +117,18 @@ export class Reading {
     const bytes = await this.slots.reading(slot, async (file) => {
       const some = await readAt(file, offset, Math.min(chunkBytes, segment.end - offset))
       const header = headerAt(some, 0)
-      return header !== undefined && header.bytes > some.length ? readAt(file, offset, aligned(header.bytes)) : some
+      const isLonger = header !== undefined && header.bytes > some.length && header.bytes <= segment.end - offset
+      return isLonger ? readAt(file, offset, aligned(header.bytes)) : some
     })
     let length = 0
-    while (length + headerBytes <= bytes.length) {
+    while (offset + length < segment.end) {
       const header = headerAt(bytes, length)
-      const isCut = header !== undefined && length > 0 && length + header.bytes > bytes.length
-      if (isCut || offset + length >= segment.end) break
-      if (
-        header === undefined || header.generation !== generation || header.offset !== offset + length
-        || !isIntact(bytes, length, header)
-      ) {
-        throw new Damaged(this.directory, slot, offset + length, "the frame there is not as it was written")
-      }
+      const place = { generation, offset: offset + length, slot }
+      if (header === undefined || !isAt(header, place) || !isIntact(bytes, length, header)) break
       length += aligned(header.bytes)
     }
+    // What follows may be cut, or damaged: whoever gets there will see.
+    if (length === 0) throw new Damaged(this.directory, slot, offset, "the frame there is not as it was written")
     const chunk = { generation, offset, end: offset + length, bytes }
     this.chunks = [...this.chunks.slice(1 - chunksMax), chunk]
     return chunk

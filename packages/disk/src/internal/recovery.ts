@@ -7,10 +7,10 @@
  * a whole one of the same generation comes after it, which only damage explains: that is reported, never skipped.
  */
 import type { Directory, File } from "../Storage.ts"
-import { aligned, format, FrameReader, type Header, headerAt, headerBytes, isIntact, nextMagic } from "./frame.ts"
+import { aligned, format, FrameReader, type Header, headerAt, headerBytes, isAt, isIntact, nextMagic } from "./frame.ts"
 import { JournalState, Segment } from "./journalState.ts"
 import { read } from "./sections.ts"
-import { datasync, readAt, slotName, slotOf, type Slots } from "./slots.ts"
+import { datasync, readAt, slotName, slotOf, type Slots, writeAt } from "./slots.ts"
 
 /** The medium has lost what was durable, or it is not a journal of ours. Says where. */
 export class Damaged extends Error {
@@ -33,7 +33,7 @@ export interface Recovered {
   readonly state: JournalState
   /** Where to go on; undefined in a directory that has nothing yet. */
   readonly current: { readonly segment: Segment; readonly file: File } | undefined
-  /** The highest so far. */
+  /** Of the newest segment. */
   readonly generation: number
 }
 
@@ -44,38 +44,57 @@ export const recover = async (directory: Directory, slots: Slots): Promise<Recov
     const slot = slotOf(name)
     if (slot === undefined) continue
     slots.known(slot)
-    const header = await slots.reading(slot, (file) => readAt(file, 0, headerBytes).then((head) => headerAt(head, 0)))
-    if (header !== undefined && header.format > format) {
-      throw new Error(
-        `${directory.path} was written in format ${header.format}, and this version reads up to ${format}: update @sluice/disk`
-      )
-    }
-    const isOne = header !== undefined && header.offset === 0 && header.slot === slot && header.isFirst
-    found.push({ slot, header: isOne ? header : undefined })
+    found.push({ slot, header: await slots.reading(slot, (file) => firstOf(directory, file, slot)) })
   }
   const candidates = found.filter(({ header }) => header !== undefined)
     .toSorted((a, b) => b.header!.generation - a.header!.generation)
-  const generation = candidates[0]?.header!.generation ?? 0
-  let current: Segment | undefined
+  let newest: Replayed | undefined
   for (const { header, slot } of candidates) {
-    current = await slots.reading(slot, (file) => replay(directory, file, state, slot, header!))
-    if (current !== undefined) break
+    newest = await slots.reading(slot, (file) => replay(directory, file, state, slot, header!))
+    if (newest !== undefined) break
   }
-  await assertNothingLost(directory, slots, found, current)
-  const live = new Set<number>()
-  for (const { generation, slot } of state.segments.values()) {
-    live.add(slot)
-    const header = found.find((one) => one.slot === slot)?.header
-    if (header?.generation !== generation) {
-      throw new Damaged(directory, slot, 0, `it should hold generation ${generation}, and holds ${header?.generation}`)
+  const generation = newest?.segment.generation ?? 0
+  const live = new Map(Array.from(state.segments.values(), (segment) => [segment.slot, segment.generation]))
+  for (const [slot, generation] of live) {
+    const holds = found.find((one) => one.slot === slot)?.header?.generation
+    if (holds !== generation) {
+      throw new Damaged(directory, slot, 0, `it should hold generation ${generation}, and holds ${holds ?? "none"}`)
     }
   }
-  for (const { slot } of found) if (!live.has(slot)) await slots.spare(slot)
-  if (current === undefined) return { state, current: undefined, generation }
-  const file = await directory.open(slotName(current.slot), "write")
-  // What a crash of this process left may only be in the page cache: nobody reads it before it is durable.
-  await datasync(file)
-  return { state, current: { segment: current, file }, generation }
+  const rest = found.filter(({ slot }) => !live.has(slot))
+  for (const { slot } of rest) await slots.reading(slot, (file) => assertOlder(directory, file, slot, generation))
+  for (const { slot } of rest) await slots.leftOver(slot)
+  if (newest === undefined) return { state, current: undefined, generation }
+  const { last, segment } = newest
+  const file = await directory.open(slotName(segment.slot), "write")
+  try {
+    // What a crash left may be in the page cache alone, and after a flush that failed the kernel takes it for written: so it
+    // is written again, and durable before anybody reads it.
+    await writeAt(file, last.bytes, last.offset)
+    await datasync(file)
+  } catch (error) {
+    await file.close().catch(() => {})
+    throw error
+  }
+  return { state, current: { segment, file }, generation }
+}
+
+/** The header of the first frame of a file; undefined where there is none, of whatever it once was. */
+const firstOf = async (directory: Directory, file: File, slot: number): Promise<Header | undefined> => {
+  const header = headerAt(await readAt(file, 0, headerBytes), 0)
+  if (header === undefined || !header.isFirst || !isAt(header, { ...header, offset: 0, slot })) return undefined
+  if (header.format <= format) return header
+  const isWhole = isIntact(await readAt(file, 0, Math.min(header.bytes, await file.size())), 0, header)
+  if (!isWhole) return undefined
+  throw new Error(
+    `${directory.path} was written in format ${header.format}, and this version reads up to ${format}: update @sluice/disk`
+  )
+}
+
+interface Replayed {
+  readonly segment: Segment
+  /** Its last frame. */
+  readonly last: { readonly offset: number; readonly bytes: Uint8Array }
 }
 
 /** Applies the frames of a segment; undefined where its first is not whole. */
@@ -85,54 +104,42 @@ const replay = async (
   state: JournalState,
   slot: number,
   { generation }: Header
-): Promise<Segment | undefined> => {
+): Promise<Replayed | undefined> => {
   const bytes = await readAt(file, 0, await file.size())
   const segment = new Segment(generation, slot, 0)
-  const isOurs = (position: number): Header | undefined => {
-    const header = headerAt(bytes, position)
-    return header !== undefined && header.generation === generation && header.offset === position
-        && header.slot === slot && isIntact(bytes, position, header)
+  const isOurs = (offset: number): Header | undefined => {
+    const header = headerAt(bytes, offset)
+    return header !== undefined && isAt(header, { generation, offset, slot }) && isIntact(bytes, offset, header)
       ? header
       : undefined
   }
+  let last = 0
   for (let header = isOurs(0); header !== undefined; header = isOurs(segment.end)) {
     const reader = new FrameReader(bytes, segment.end, header)
     while (reader.more) state.apply(read(reader), segment, segment.end)
+    last = segment.end
     segment.end += aligned(header.bytes)
   }
   for (let at = nextMagic(bytes, segment.end); at !== undefined; at = nextMagic(bytes, at + 1)) {
-    if (at > segment.end && isOurs(at) !== undefined) {
+    if (at > segment.end && segment.end > 0 && isOurs(at) !== undefined) {
       throw new Damaged(directory, slot, segment.end, `the frame there is not whole, and one at ${at} is`)
     }
   }
   if (segment.end === 0) return undefined
   state.segments.set(generation, segment)
-  return segment
+  return { segment, last: { offset: last, bytes: bytes.subarray(last, segment.end) } }
 }
 
 /** A segment whose first frame is gone must not be taken for one that has never been begun. */
-const assertNothingLost = async (
-  directory: Directory,
-  slots: Slots,
-  found: ReadonlyArray<Found>,
-  current: Segment | undefined
-): Promise<void> => {
-  for (const { slot } of found) {
-    if (slot === current?.slot) continue
-    await slots.reading(slot, async (file) => {
-      const head = headerAt(await readAt(file, 0, headerBytes), 0)
-      const isOlder = head !== undefined && head.offset === 0 && head.slot === slot
-        && head.generation < (current?.generation ?? 0)
-      if (isOlder) return
-      const bytes = await readAt(file, 0, await file.size())
-      for (let at = nextMagic(bytes, 1); at !== undefined; at = nextMagic(bytes, at + 1)) {
-        const header = headerAt(bytes, at)
-        if (header === undefined) continue
-        const isNewer = header.offset === at && header.slot === slot && header.generation > (current?.generation ?? 0)
-        if (isNewer && isIntact(bytes, at, header)) {
-          throw new Damaged(directory, slot, 0, `its first frame is not whole, and one at ${at} is`)
-        }
-      }
-    })
+const assertOlder = async (directory: Directory, file: File, slot: number, generation: number): Promise<void> => {
+  const bytes = await readAt(file, 0, await file.size())
+  for (let at = nextMagic(bytes, 0); at !== undefined; at = nextMagic(bytes, at + 1)) {
+    const header = headerAt(bytes, at)
+    if (header === undefined || header.generation <= generation || !isAt(header, { ...header, offset: at, slot })) {
+      continue
+    }
+    if (isIntact(bytes, at, header)) {
+      throw new Damaged(directory, slot, 0, `its first frame is not whole, and one at ${at} is`)
+    }
   }
 }

@@ -105,8 +105,10 @@ export interface Value {
   readonly version: number
   readonly bytes: Uint8Array
 }
+/** Of a value that is stored, beside its bytes. */
+export const overheadBytes = 16
 /** In bytes, as it is stored. */
-export const sizeOf = (value: Value): number => 16 + value.bytes.length
+export const sizeOf = (value: Value): number => overheadBytes + value.bytes.length
 
 /** Answers with how many bytes the values take. */
 export const writeValues = (

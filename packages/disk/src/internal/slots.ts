@@ -21,6 +21,9 @@ export class Slots {
   /** Of their full size and durable, with nothing that is needed. */
   private readonly spares: Array<number> = []
   private preparing: Promise<void> | undefined
+  /** Whether the last try to make a spare has failed: there is another one once a slot was taken. */
+  private hasFailed = false
+  private readonly removing = new Set<Promise<void>>()
   private lastSlot = -1
   /** Open for reading; the one used last is at the end. */
   private readonly readers = new Map<number, { readonly file: Promise<File>; users: number }>()
@@ -43,9 +46,18 @@ export class Slots {
     if (this.spares.length >= 2) return this.remove(slot)
     this.spares.push(slot)
   }
+  /**
+   * A slot that nothing needs at opening. One that was not filled may be a file that is not durable in its directory, which
+   * no later sync makes certain where one has failed.
+   */
+  async leftOver(slot: number): Promise<void> {
+    const size = await this.reading(slot, (file) => file.size())
+    return size < this.segmentBytes ? this.remove(slot) : this.spare(slot)
+  }
   /** A slot to write a segment to, durable as a file. */
   async take(): Promise<{ readonly slot: number; readonly file: File }> {
     await this.preparing
+    this.hasFailed = false
     const slot = this.spares.shift()
     if (slot === undefined) return this.create()
     try {
@@ -57,14 +69,14 @@ export class Slots {
   }
   /** Makes a spare in the background, unless there is one. */
   prepare(): void {
-    if (this.spares.length > 0 || this.preparing !== undefined) return
-    this.preparing = this.fill().catch((error) => this.onFailure(error)).finally(() => {
+    if (this.spares.length > 0 || this.preparing !== undefined || this.hasFailed) return
+    const failed = (error: unknown) => {
+      this.hasFailed = true
+      this.onFailure(error)
+    }
+    this.preparing = this.fill().catch(failed).finally(() => {
       this.preparing = undefined
     })
-  }
-  /** Until nothing happens in the background. */
-  async settled(): Promise<void> {
-    await this.preparing
   }
   private async create(): Promise<{ readonly slot: number; readonly file: File }> {
     const slot = ++this.lastSlot
@@ -83,8 +95,8 @@ export class Slots {
     const { file, slot } = await this.create()
     try {
       const zeros = new Uint8Array(Math.min(fillBytes, this.segmentBytes))
-      for (let position = 0; position < this.segmentBytes;) {
-        position += await writeSome(file, zeros.subarray(0, this.segmentBytes - position), position)
+      for (let position = 0; position < this.segmentBytes; position += zeros.length) {
+        await writeAt(file, zeros.subarray(0, this.segmentBytes - position), position)
         // A little at a time, so that a flush of values in between does not wait for all of it.
         if (position % (16 * fillBytes) === 0) await datasync(file)
       }
@@ -98,14 +110,13 @@ export class Slots {
     }
   }
   private async remove(slot: number): Promise<void> {
-    await this.forget(slot)
-    try {
-      await this.directory.remove(slotName(slot))
+    const removed = this.forget(slot).then(() => this.directory.remove(slotName(slot))).then(() => {
       this.files--
-      await this.directory.sync()
-    } catch (error) {
-      this.onFailure(error)
-    }
+      return this.directory.sync()
+    }).catch((error) => this.onFailure(error))
+    this.removing.add(removed)
+    await removed
+    this.removing.delete(removed)
   }
   /** Uses a slot's file for reading, and closes it once it has not been used for long. */
   async reading<A>(slot: number, use: (file: File) => Promise<A>): Promise<A> {
@@ -138,16 +149,26 @@ export class Slots {
   }
   async close(): Promise<void> {
     await this.preparing
+    await Promise.all(this.removing)
     for (const slot of this.readers.keys()) await this.forget(slot)
   }
 }
 
 export const datasync = (file: File): Promise<void> =>
   new Promise((resolve, reject) => file.datasync((error) => error === null ? resolve() : reject(error)))
-const writeSome = (file: File, bytes: Uint8Array, position: number): Promise<number> =>
-  new Promise((resolve, reject) =>
-    file.write(bytes, position, (error, written) => error === null ? resolve(written) : reject(error))
-  )
+/** All of it, in as many writes as it takes. */
+export const writeAt = (file: File, bytes: Uint8Array, position: number): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const write = (from: number): void => {
+      if (from === bytes.length) return resolve()
+      file.write(bytes.subarray(from), position + from, (error, written) => {
+        if (error !== null) reject(error)
+        else if (written === 0) reject(new Error("the file takes no more bytes"))
+        else write(from + written)
+      })
+    }
+    write(0)
+  })
 /** As much as there is, up to `bytes`. */
 export const readAt = async (file: File, position: number, bytes: number): Promise<Buffer> => {
   const buffer = Buffer.allocUnsafe(bytes)
