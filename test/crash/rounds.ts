@@ -1,0 +1,282 @@
+/**
+ * Rounds of a journal in a process that is killed: all of them on one directory, each of them checked on a copy of it, so
+ * that the next one finds what the last left.
+ */
+import type { Log } from "@sluice/core"
+import { Effect, Option } from "effect"
+import { spawn } from "node:child_process"
+import { cp, mkdir, mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { createInterface } from "node:readline"
+import {
+  group,
+  isWhole,
+  journal,
+  kept,
+  keyOf,
+  Letter,
+  letterLog,
+  maxAttempts,
+  type Told,
+  Value,
+  valueLog
+} from "./records.ts"
+
+export interface Tally {
+  readonly rounds: number
+  readonly acknowledged: number
+  /** Of them and those whose acknowledgement was cut off. */
+  readonly stored: number
+  readonly handled: number
+  readonly poison: number
+  /** Dead letters, of poison and of what was on its last attempt beside it. */
+  readonly letters: number
+}
+
+/** Rejects with the round, the seed and what was wrong. */
+export const crash = async (
+  { onRound, rounds, seed }: { readonly rounds: number; readonly seed: number; readonly onRound?: () => void }
+): Promise<Tally> => {
+  const directory = await mkdtemp(join(tmpdir(), "sluice-crash-"))
+  const journal = new Rounds(join(directory, "journal"), join(directory, "copy"), chance(seed))
+  // The first process may be killed before it makes it.
+  await mkdir(join(directory, "journal"))
+  try {
+    for (let round = 0; round < rounds; round++) {
+      await journal.round()
+      onRound?.()
+    }
+    const tally = await journal.end()
+    await rm(directory, { recursive: true })
+    return tally
+  } catch (error) {
+    const what = error instanceof Error ? error.message : String(error)
+    throw new Error(`seed ${seed}, round ${journal.count}: ${what}; the files are in ${directory}`, { cause: error })
+  }
+}
+
+const must = (holds: boolean, what: () => string): void => {
+  if (!holds) throw new Error(what())
+}
+
+/** What a process said before it was gone. */
+interface Said {
+  readonly sent: ReadonlyArray<{ readonly producer: number; readonly n: number }>
+  readonly begun: ReadonlyArray<{ readonly sequence: number; readonly attempt: number }>
+  readonly done: ReadonlyArray<number>
+  readonly isKilled: boolean
+}
+/** What is in the directory. */
+interface Found {
+  readonly oldest: number
+  readonly head: number
+  readonly entries: ReadonlyArray<Log.Entry<Told>>
+  readonly letters: ReadonlyArray<{ readonly sequence: number; readonly attempts: number }>
+  readonly committed: number
+}
+
+class Rounds {
+  private readonly directory: string
+  private readonly copy: string
+  private readonly next: () => number
+  count = 0
+  /** By sequence, the key of every value that was ever found. */
+  private readonly keys: Array<string> = []
+  private readonly sequences = new Map<string, number>()
+  private readonly poison = new Set<number>()
+  private readonly handled = new Set<number>()
+  /** Handed out as the last attempt but one: at the next the process may be gone before the handler says so. */
+  private readonly lastTried = new Set<number>()
+  private letters = new Set<number>()
+  private committed = -1
+  private acknowledged = 0
+  constructor(directory: string, copy: string, next: () => number) {
+    this.directory = directory
+    this.copy = copy
+    this.next = next
+  }
+
+  async round(): Promise<void> {
+    const round = ++this.count
+    const poison = this.next() < 0.1 ? Math.floor(this.next() * 5) : -1
+    const producers = 1 + Math.floor(this.next() * 6)
+    this.check(round, await this.process([round, producers, poison], this.moment()), await this.look())
+  }
+  /** Lets the rest be handled, however many processes that takes. */
+  async end(): Promise<Tally> {
+    for (let left = (this.poison.size + 1) * maxAttempts + 10, isKilled = true; isKilled; left--) {
+      must(left > 0, () => "poison goes on killing")
+      const said = await this.process([0, 0, -1])
+      this.check(0, said, await this.look())
+      isKilled = said.isKilled
+    }
+    must(
+      this.committed === this.keys.length - 1,
+      () => `everything is settled, and ${this.committed} of ${this.keys.length - 1} is committed`
+    )
+    for (const sequence of this.poison) must(this.letters.has(sequence), () => `poison ${sequence} is no dead letter`)
+    return {
+      rounds: this.count,
+      acknowledged: this.acknowledged,
+      stored: this.keys.length,
+      handled: this.handled.size,
+      poison: this.poison.size,
+      letters: this.letters.size
+    }
+  }
+  /** When to kill: some milliseconds after the start or after it is ready, or at a line. */
+  private moment(): Moment {
+    const chosen = this.next()
+    return chosen < 0.2
+      ? { startMillis: 100 + this.next() * 250 }
+      : chosen < 0.5
+      ? { readyMillis: this.next() * 150 }
+      : { lines: 1 + Math.floor(this.next() ** 2 * 600) }
+  }
+  private async process(args: ReadonlyArray<number>, moment: Moment = {}): Promise<Said> {
+    const child = spawn(
+      process.execPath,
+      [join(import.meta.dirname, "child.ts"), this.directory, ...args.map(String)],
+      {
+        stdio: ["ignore", "pipe", "pipe"],
+        env: { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), "sluice-crash-compiled") }
+      }
+    )
+    const kill = () => void child.kill("SIGKILL")
+    const exited = new Promise<NodeJS.Signals | null>((resolve) => child.once("close", (_, signal) => resolve(signal)))
+    const errors: Array<string> = []
+    child.stderr.setEncoding("utf8").on("data", (text: string) => errors.push(text))
+    const timers = [setTimeout(kill, 60_000)]
+    if (moment.startMillis !== undefined) timers.push(setTimeout(kill, moment.startMillis))
+    const lines: Array<ReadonlyArray<string>> = []
+    for await (const line of createInterface({ input: child.stdout })) {
+      lines.push(line.split(" "))
+      if (line === "ready" && moment.readyMillis !== undefined) timers.push(setTimeout(kill, moment.readyMillis))
+      if (lines.length === moment.lines) kill()
+    }
+    const signal = await exited
+    for (const timer of timers) clearTimeout(timer)
+    must(errors.length === 0, () => errors.join(""))
+    const of = (verb: string) => lines.filter(([first]) => first === verb).map(([, ...rest]) => rest.map(Number))
+    return {
+      sent: of("sent").map(([producer = -1, n = -1]) => ({ producer, n })),
+      begun: of("begun").map(([sequence = -1, attempt = -1]) => ({ sequence, attempt })),
+      done: of("done").map(([sequence = -1]) => sequence),
+      isKilled: signal === "SIGKILL"
+    }
+  }
+  private async look(): Promise<Found> {
+    await rm(this.copy, { recursive: true, force: true })
+    await cp(this.directory, this.copy, { recursive: true })
+    return Effect.runPromise(Effect.scoped(found).pipe(Effect.provide(journal(this.copy))))
+  }
+
+  private check(round: number, { begun, done, sent }: Said, found: Found): void {
+    const { committed, entries, head, letters, oldest } = found
+    const known = this.keys.length
+    must(head >= known, () => `the head went back from ${known} to ${head}`)
+    must(
+      oldest <= Math.max(0, Math.min(head - kept, committed + 1)),
+      () => `${oldest} is the oldest of ${head}, with ${committed} committed`
+    )
+    must(entries.length === head - oldest, () => `${oldest}..${head} has ${entries.length} values`)
+    for (const [index, { sequence, value }] of entries.entries()) {
+      must(Number(sequence) === oldest + index, () => `${oldest + index} is ${sequence}`)
+      this.checkValue(round, oldest + index, Option.getOrUndefined(value))
+    }
+    this.checkSent(round, sent)
+    this.checkHandled(begun, done, found)
+    this.letters = new Set(letters.map(({ sequence }) => sequence))
+    for (const { attempts, sequence } of letters) {
+      must(attempts === maxAttempts, () => `dead letter ${sequence} had ${attempts} attempts`)
+      // What shared a batch with poison may be on its last attempt when the process is killed from outside.
+      must(
+        this.poison.has(sequence) || this.lastTried.has(sequence),
+        () => `${sequence} is a dead letter, and had attempts left`
+      )
+    }
+    must(committed >= this.committed, () => `committed went back from ${this.committed} to ${committed}`)
+    for (let at = this.committed + 1; at <= committed; at++) {
+      must(this.handled.has(at) || this.letters.has(at), () => `${at} is committed, and neither handled nor put aside`)
+    }
+    this.committed = committed
+  }
+  /** Whole, where it was before, and otherwise of this round and once. */
+  private checkValue(round: number, sequence: number, value: Told | undefined): void {
+    if (value === undefined || !isWhole(value)) throw new Error(`the value of ${sequence} is not whole`)
+    const key = keyOf(value)
+    const before = this.keys[sequence]
+    if (before !== undefined) return must(before === key, () => `${sequence} was ${before}, and is ${key}`)
+    must(value.round === round, () => `${sequence} is of round ${value.round}, and new in ${round}`)
+    must(!this.sequences.has(key), () => `${key} is at ${this.sequences.get(key)} and at ${sequence}`)
+    this.keys[sequence] = key
+    this.sequences.set(key, sequence)
+    if (value.isPoison) this.poison.add(sequence)
+  }
+  /** All that was acknowledged is there, in its producer's order, and of the rest at most what was under way. */
+  private checkSent(round: number, sent: Said["sent"]): void {
+    this.acknowledged += sent.length
+    for (const producer of new Set(sent.map(({ producer }) => producer))) {
+      const count = sent.filter((one) => one.producer === producer).length
+      let last = -1
+      for (let n = 0; n < count; n++) {
+        const sequence = this.sequences.get(keyOf({ round, producer, n }))
+        if (sequence === undefined) throw new Error(`${n} of producer ${producer} was acknowledged, and is not there`)
+        must(sequence > last, () => `${n} of producer ${producer} is out of order`)
+        last = sequence
+      }
+      must(
+        !this.sequences.has(keyOf({ round, producer, n: count + 1 })),
+        () => `${count + 1} of producer ${producer} is there, and was never sent`
+      )
+    }
+  }
+  /** It went on where the last one had committed. */
+  private checkHandled(begun: Said["begun"], done: Said["done"], { letters }: Found): void {
+    for (const sequence of done) this.handled.add(sequence)
+    const putAside = new Set(letters.map(({ sequence }) => sequence))
+    let first = this.committed + 1
+    while (putAside.has(first)) first++
+    const lowest = begun.reduce((lowest, { sequence }) => Math.min(lowest, sequence), Infinity)
+    must(
+      begun.length === 0 || lowest === this.committed + 1 || lowest === first,
+      () => `it went on at ${lowest}, with ${this.committed} committed`
+    )
+    for (const { attempt, sequence } of begun) {
+      if (attempt >= maxAttempts - 1) this.lastTried.add(sequence)
+      must(attempt <= maxAttempts, () => `${sequence} was handed out as attempt ${attempt}`)
+    }
+  }
+}
+interface Moment {
+  readonly startMillis?: number
+  readonly readyMillis?: number
+  readonly lines?: number
+}
+
+const found = Effect.gen(function*() {
+  const log = yield* valueLog.make<Told>(Value)
+  const letters = yield* letterLog.make<typeof Letter.schema.Type>(Letter)
+  const all = <A>(log: Log.Log<A>) =>
+    Effect.gen(function*() {
+      const [oldest, head] = [yield* log.oldest, yield* log.head]
+      const entries: Array<Log.Entry<A>> = []
+      for (let at = oldest; at < head; at = oldest + BigInt(entries.length)) entries.push(...yield* log.read(at, 500))
+      return { oldest: Number(oldest), head: Number(head), entries }
+    })
+  const listed = (yield* log.groups).find(({ name }) => name === group)
+  return {
+    ...yield* all(log),
+    letters: (yield* all(letters)).entries.map(({ value }) => Option.getOrThrow(value)),
+    committed: Number(listed?.committed ?? -1)
+  }
+})
+
+/** Mulberry32. */
+const chance = (seed: number) => () => {
+  seed = (seed + 0x6d2b79f5) | 0
+  let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed)
+  mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+  return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+}
