@@ -29,15 +29,15 @@ export const start = (
   const ended = once(child, "close").then(([code]): Ended => ({ code, stdout, stderr }))
   return {
     ended,
-    /** Returns when a line matches, after the one that was waited for last; fails when the process ends without one. */
-    line: (pattern: RegExp): Promise<void> =>
+    /** The match of a line after the one that was waited for last; fails when the process ends without one. */
+    line: (pattern: RegExp): Promise<RegExpExecArray> =>
       new Promise((resolve, reject) => {
         const check = () => {
           const found = stdout.findIndex((line, index) => index >= waitedFor && pattern.test(line))
           if (found === -1) return
           waitedFor = found + 1
           lines.off("line", check)
-          resolve()
+          resolve(pattern.exec(stdout[found]!)!)
         }
         lines.on("line", check)
         void ended.then(() => reject(new Error(`no line matches ${pattern}:\n${stdout.join("\n")}\n${stderr}`)))
