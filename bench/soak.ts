@@ -22,7 +22,6 @@ import {
   Schedule,
   Stream
 } from "effect"
-import { monitorEventLoopDelay } from "node:perf_hooks"
 import { parseArgs } from "node:util"
 import * as aggregates from "../examples/telemetry/aggregates.ts"
 import * as alarms from "../examples/telemetry/alarms.ts"
@@ -33,6 +32,7 @@ import * as operator from "../examples/telemetry/operator.ts"
 import * as records from "../examples/telemetry/records.ts"
 import { machineReader } from "../examples/telemetry/sampler.ts"
 import { columns } from "../examples/telemetry/table.ts"
+import { loopDelay } from "./loopDelay.ts"
 
 const help = `Usage: pnpm bench soak [options]
 
@@ -194,16 +194,6 @@ const soak = (settings: Settings) =>
 
 const readersOfSamples = ({ readers }: Topology.Snapshot) =>
   readers.filter(({ record }) => record === records.Sample.key)
-
-/** Answers how late the event loop was since, in milliseconds. */
-const loopDelay = Effect.gen(function*() {
-  const resolution = 1
-  const histogram = monitorEventLoopDelay({ resolution })
-  yield* Effect.acquireRelease(Effect.sync(() => histogram.enable()), () => Effect.sync(() => histogram.disable()))
-  // The histogram has the whole time between two turns of its timer, in nanoseconds.
-  const late = (nanos: number) => Math.max(0, nanos / 1e6 - resolution)
-  return () => ({ p99: late(histogram.percentile(99)), max: late(histogram.max) })
-})
 
 /** What is wrong with it: nothing, or a line for each reason to fail. */
 const faultsOf = ({ achieved, snapshot }: Outcome, { rate }: Settings): ReadonlyArray<string> => [
