@@ -232,14 +232,28 @@ class Rounds {
       )
     }
   }
-  /** It went on where the last one had committed, or after what is a dead letter by then, or on its way to be one. */
+  /** It went on where the last one had committed, but for what goes ahead, having been tried before, and for dead letters. */
   private checkHandled(begun: Said["begun"], done: Said["done"], { letters }: Found): void {
     for (const sequence of done) this.handled.add(sequence)
-    const putAside = new Set([...letters.map(({ sequence }) => sequence), ...this.lastTried])
-    const lowest = begun.reduce((lowest, { sequence }) => Math.min(lowest, sequence), Infinity)
-    let first = this.committed + 1
-    while (first < lowest && putAside.has(first)) first++
-    must(begun.length === 0 || lowest === first, () => `it went on at ${lowest}, with ${this.committed} committed`)
+    const first = begun.reduce(
+      (least, { attempt, sequence }) => attempt > 1 ? least : Math.min(least, sequence),
+      Infinity
+    )
+    const passed = new Set([
+      ...begun.map(({ sequence }) => sequence),
+      ...letters.map(({ sequence }) => sequence),
+      // Their letters may be on the way.
+      ...this.lastTried
+    ])
+    const left = first === Infinity ? -1 : this.keys.findIndex((_, at) => at > this.committed && !passed.has(at))
+    must(
+      left < 0 || left >= first,
+      () => `it went on at ${first}, with ${this.committed} committed, and left ${left} out`
+    )
+    must(
+      begun.every(({ sequence }) => sequence > this.committed),
+      () => `it handed out again what was committed: ${this.committed}`
+    )
     for (const { attempt, sequence } of begun) {
       if (attempt >= maxAttempts - 1) this.lastTried.add(sequence)
       must(attempt <= maxAttempts, () => `${sequence} was handed out as attempt ${attempt}`)

@@ -6,7 +6,10 @@ interface Utf8 {
   readonly TextDecoder: new(label: "utf-8", options: { readonly fatal: true }) => {
     readonly decode: (bytes: Uint8Array) => string
   }
-  readonly Buffer?: { readonly from: (text: string, encoding: "utf8") => Uint8Array }
+  readonly Buffer?: {
+    from(text: string, encoding: "utf8"): Uint8Array
+    from(memory: ArrayBufferLike, offset: number, length: number): Uint8Array
+  }
 }
 /** Every platform has it but for Node's Buffer, and the types of none of them are ours. */
 export const utf8 = globalThis as unknown as Utf8

@@ -21,9 +21,10 @@ import type { Hold } from "./groupTable.ts"
 import type { Place } from "./logState.ts"
 import { misread, placeOf } from "./place.ts"
 import { readerOf } from "./reader.ts"
-import { parking, step } from "./step.ts"
+import { type AnyFiber, step, waiting } from "./step.ts"
 import { StoreBuffer } from "./storeBuffer.ts"
 import { Throttle } from "./throttle.ts"
+import type { Waits } from "./verbs.ts"
 import { withoutStack } from "./withoutStack.ts"
 
 export const makeLog = <A>(
@@ -105,6 +106,12 @@ class EngineLog<in out A> extends StoreBuffer<A> implements Log<A> {
     return Exit.void
   }
   override decideProduceAsync<B extends A>(value: B): Effect.Effect<void, ProduceError<B>> {
+    return this.decideWriting(value, undefined)
+  }
+  override decideCounted<B extends A>(value: B, _: AnyFiber, waits: Waits): Effect.Effect<void, ProduceError<B>> {
+    return this.decideWriting(value, waits)
+  }
+  private decideWriting<B extends A>(value: B, waits: Waits | undefined): Effect.Effect<void, ProduceError<B>> {
     const { log, record } = this
     if (log.closing) return this.refuse(value)
     const bytes = this.encoded(value)
@@ -112,13 +119,7 @@ class EngineLog<in out A> extends StoreBuffer<A> implements Log<A> {
       const { cause } = bytes
       return Exit.fail(withoutStack(() => new BufferFailed({ record, value, cause })))
     }
-    return parking<void, ProduceError<B>>((fiber) => {
-      if (log.closing) return this.refuse(value)
-      const writing = new Writing<A>(log, value, bytes)
-      if (log.isBusy()) writing.join()
-      else writing.enter()
-      return writing.suspend(fiber)
-    })
+    return waiting<void, ProduceError<B>>(new Writing<A>(log, value, bytes, waits))
   }
   private encoded(value: A): Uint8Array | Misfit {
     try {

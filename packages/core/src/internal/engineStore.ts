@@ -16,6 +16,7 @@ import { RefusingStore, Waiter } from "./refusingStore.ts"
 import type { AnyFiber } from "./step.ts"
 import { Tail } from "./tail.ts"
 import { Throttle } from "./throttle.ts"
+import type { Waits } from "./verbs.ts"
 import { withoutStack } from "./withoutStack.ts"
 
 export interface EngineStoreOptions<A> {
@@ -214,12 +215,14 @@ export class EngineStore<A> extends RefusingStore<A> implements CursorHost<A> {
 export class Writing<A> extends Waiter<A> {
   private readonly engineStore: EngineStore<A>
   private readonly bytes: Uint8Array
+  private readonly waits: Waits | undefined
   private gone = false
 
-  constructor(store: EngineStore<A>, value: A, bytes: Uint8Array) {
+  constructor(store: EngineStore<A>, value: A, bytes: Uint8Array, waits: Waits | undefined) {
     super(store, value)
     this.engineStore = store
     this.bytes = bytes
+    this.waits = waits
   }
   override enter(): void {
     this.engineStore.append(this.bytes, (failure) => this.done(failure))
@@ -227,8 +230,19 @@ export class Writing<A> extends Waiter<A> {
   /** It goes on waiting, for the engine's answer. */
   override entered(): void {}
   override refused(): void {
+    this.resume(this.refusal)
+  }
+  private get refusal(): Exit.Exit<never, BufferClosed<A>> {
     const { engineStore: { record }, value } = this
-    this.resume(Exit.fail(withoutStack(() => new BufferClosed({ record, value }))))
+    return Exit.fail(withoutStack(() => new BufferClosed({ record, value })))
+  }
+  protected override begin(fiber: AnyFiber): Effect.Effect<void, BufferClosed<A>> {
+    const { engineStore: store } = this
+    if (store.closing) return this.refusal
+    if (store.isBusy()) this.join()
+    else this.enter()
+    this.waits?.wait(1)
+    return this.suspend(fiber)
   }
   private done(failure: { readonly cause: unknown } | undefined): void {
     const { engineStore: store, value } = this
@@ -242,6 +256,7 @@ export class Writing<A> extends Waiter<A> {
   }
   protected override left(): void {
     this.gone = true
+    this.waits?.wait(-1)
     super.left()
   }
 }

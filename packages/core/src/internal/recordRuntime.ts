@@ -1,11 +1,11 @@
 /** What stands behind a record's service: its buffer, and the claims of those who write it. */
-import { Effect, Exit, Latch, type Option, type Scope } from "effect"
+import { Effect, Latch, type Option, type Scope } from "effect"
 import type { Buffer } from "../Buffer.ts"
 import type { Produced, ProduceError, Producer, TryProduceError } from "../Producer.ts"
 import { WriterConflict } from "../Producer.ts"
 import type { Reader } from "../Reader.ts"
 import { step } from "./step.ts"
-import { Verbs } from "./verbs.ts"
+import { Verbs, type Waits } from "./verbs.ts"
 
 export interface RecordOptions<in A> {
   readonly writers: "one" | "many"
@@ -80,7 +80,7 @@ export const runtimeOf = (key: string, record: object): RecordRuntime<any> => {
 }
 
 /** One writer's hold on a record. Released, it answers as closed. */
-export class Claim<in out A> implements Producer<A> {
+export class Claim<in out A> implements Producer<A>, Waits {
   readonly record: string
   readonly name: string
   private readonly owner: RecordRuntime<A>
@@ -107,13 +107,7 @@ export class Claim<in out A> implements Producer<A> {
   readonly tryProduce = <B extends A>(value: B): Effect.Effect<void, TryProduceError<B>> =>
     step((fiber) => this.admits(value) ? this.verbs.decideTryProduce(value, fiber) : this.verbs.refuse(value))
   readonly produceAsync = <B extends A>(value: B): Effect.Effect<void, ProduceError<B>> =>
-    step((fiber) => {
-      if (!this.admits(value)) return this.verbs.refuse(value)
-      const decided = this.verbs.decideProduceAsync(value, fiber)
-      if (Exit.isExit(decided)) return decided
-      this.wait(1)
-      return Effect.ensuring(decided, this.waited)
-    })
+    step((fiber) => this.admits(value) ? this.verbs.decideCounted(value, fiber, this) : this.verbs.refuse(value))
   readonly produceUnsafe = (value: A): Produced => this.open || this.admits(value) ? this.sink.push(value) : "Closed"
 
   /** Those that wait under a claim that was released are waited for by nobody. */
@@ -124,8 +118,8 @@ export class Claim<in out A> implements Producer<A> {
     this.owner.claims.delete(this)
     this.owner.wait(-this.waiting)
   }
-  private readonly waited = Effect.sync(() => this.wait(-1))
-  private wait(change: -1 | 1): void {
+  readonly waited = Effect.sync(() => this.wait(-1))
+  wait(change: -1 | 1): void {
     this.waiting += change
     if (!this.released) this.owner.wait(change)
   }

@@ -79,7 +79,16 @@ export class Parked {
     this.fiber?.evaluate(effect)
   }
   protected left(): void {}
+  /** Where it is the answer of a step: waits, unless it says what to go on with. */
+  protected begin(fiber: AnyFiber): Effect.Effect<any, any, any> {
+    return this.suspend(fiber)
+  }
+  protected [evaluate](fiber: AnyFiber): Effect.Effect<any, any, any> {
+    return this.begin(fiber)
+  }
 }
+/** A step's answer that waits. It costs no Effect of its own, and nothing can be piped to it. */
+export const waiting = <A, E = never>(parked: Parked): Effect.Effect<A, E> => parked as any
 
 const ParkingImpl = function(this: any, decide: unknown) {
   this.decide = decide

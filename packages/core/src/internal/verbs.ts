@@ -9,6 +9,13 @@ import { type AnyFiber, step } from "./step.ts"
 import { Throttle } from "./throttle.ts"
 import { withoutStack } from "./withoutStack.ts"
 
+/** Whoever counts the fibers that wait. */
+export interface Waits {
+  readonly wait: (change: -1 | 1) => void
+  /** `wait(-1)`. */
+  readonly waited: Effect.Effect<void>
+}
+
 export abstract class Verbs<in A> implements Producer<A> {
   readonly record: string
   dropped = 0
@@ -29,6 +36,13 @@ export abstract class Verbs<in A> implements Producer<A> {
 
   abstract decideProduce(value: A, fiber: AnyFiber): Effect.Effect<void>
   abstract decideProduceAsync<B extends A>(value: B, fiber: AnyFiber): Effect.Effect<void, ProduceError<B>>
+  /** As `decideProduceAsync`, counted while it waits. */
+  decideCounted<B extends A>(value: B, fiber: AnyFiber, waits: Waits): Effect.Effect<void, ProduceError<B>> {
+    const decided = this.decideProduceAsync(value, fiber)
+    if (Exit.isExit(decided)) return decided
+    waits.wait(1)
+    return Effect.ensuring(decided, waits.waited)
+  }
   /** Never waits. */
   protected abstract push(value: A, fiber: AnyFiber): Produced
   decideTryProduce<B extends A>(value: B, fiber: AnyFiber): Effect.Effect<void, TryProduceError<B>> {

@@ -5,7 +5,7 @@
  * A write or a flush that fails is never tried again: nothing is known of what it left. Its callers and those that wait
  * are told, the segment ends where it was durable, and whoever comes next begins a new one.
  */
-import type { Directory, File } from "../Storage.ts"
+import type { Directory } from "../Storage.ts"
 import { FrameWriter } from "./frame.ts"
 import {
   groupSection,
@@ -16,7 +16,7 @@ import {
   Segment
 } from "./journalState.ts"
 import { Reading } from "./reading.ts"
-import { recover } from "./recovery.ts"
+import { type Current, recover } from "./recovery.ts"
 import { type Note, overheadBytes, sizeOf, type Value, type ValuesSection, write, writeValues } from "./sections.ts"
 import { Slots } from "./slots.ts"
 
@@ -62,10 +62,12 @@ interface Batch {
   readonly moves: ReadonlyArray<Move>
 }
 
-/** So many callers are resumed in one turn of the event loop. */
-const resumedMax = 1000
+/** So many callers are resumed in one turn of the event loop: what they produce is flushed while the next are. */
+const resumedMax = 512
 /** Microtasks between a flush and the next cut, so that the producers just woken are in it. */
 const joins = 4
+/** So much of a file that grows makes a spare, to leave it for. */
+const grownMax = 256 * 1024
 /** A segment of which no more than this part is live is copied forward. */
 const copiedBelow = 1 / 8
 
@@ -75,7 +77,7 @@ export class JournalCore {
   readonly slots: Slots
   readonly options: CoreOptions
   private generation: number
-  private current: { readonly segment: Segment; readonly file: File } | undefined
+  private current: Current | undefined
   private readonly writer = new FrameWriter()
   /** Segments on their way out. */
   private readonly leaving = new Map<Segment, Promise<void>>()
@@ -139,8 +141,9 @@ export class JournalCore {
     return Math.floor(this.options.segmentBytes / 4)
   }
   /** A value that does not fit is refused when those before it are durable. */
-  append(record: RecordState, { at, bytes, version }: Value, done: Done): void {
+  append(record: RecordState, at: number, version: number, bytes: Uint8Array, done: Done): void {
     const append = { record, at, version, bytes, done, refusal: this.refusalOf(bytes) }
+    record.queued++
     this.queuedCount++
     this.queuedBytes += sizeOf(append)
     this.appends.push(append)
@@ -184,7 +187,7 @@ export class JournalCore {
     this.flushing = true
     const batch = this.cut()
     const { current } = this
-    if (current !== undefined) {
+    if (current !== undefined && !(current.grows && this.slots.hasSpare)) {
       const frame = this.frameOf(batch, current.segment, false)
       if (current.segment.end + frame.bytes.length <= this.options.segmentBytes) {
         return this.store(current, frame, batch)
@@ -242,12 +245,12 @@ export class JournalCore {
     return { bytes, placed }
   }
   /** A segment to go on with; it is one of the journal's once its first frame is durable. */
-  private async begin(): Promise<{ readonly segment: Segment; readonly file: File }> {
-    const { file, slot } = await this.slots.take()
-    return { segment: new Segment(++this.generation, slot, 0), file }
+  private async begin(): Promise<Current> {
+    const { slot, ...target } = await this.slots.take()
+    return { segment: new Segment(++this.generation, slot, 0), ...target }
   }
   private store(
-    to: { readonly segment: Segment; readonly file: File },
+    to: Current,
     frame: { readonly bytes: Uint8Array; readonly placed: ReadonlyArray<ValuesSection> },
     batch: Batch
   ): void {
@@ -272,7 +275,7 @@ export class JournalCore {
     next()
   }
   private stored(
-    to: { readonly segment: Segment; readonly file: File },
+    to: Current,
     bytes: number,
     placed: ReadonlyArray<ValuesSection>,
     batch: Batch
@@ -295,11 +298,18 @@ export class JournalCore {
       this.expire(record)
     }
     if (before !== to) this.tidy(segment)
-    else if (segment.end > this.options.segmentBytes / 2 && this.closing === undefined) this.slots.prepare()
+    else if (this.closing === undefined) {
+      const half = this.options.segmentBytes / 2
+      if (segment.end > (to.grows ? Math.min(half, grownMax) : half)) this.slots.prepare()
+    }
+    this.flushing = false
+    // So many do not wait for those who are woken now: the disk has work while they run.
+    const isBusy = this.appends.length >= resumedMax / 2
+    if (isBusy) this.flush()
     this.answer(batch, undefined)
     for (const record of batch.values.keys()) this.listeners.get(record)?.advanced()
     this.tellRoom()
-    this.goOn()
+    if (!isBusy) this.goOn()
   }
   private goOn(): void {
     this.flushing = false
@@ -311,14 +321,16 @@ export class JournalCore {
       this.afterMicrotasks(joins)
     }
   }
-  private failed(cause: unknown, batch: Batch, to?: { readonly segment: Segment; readonly file: File }): void {
+  private failed(cause: unknown, batch: Batch, to?: Current): void {
     this.failures++
     const { current } = this
     this.current = undefined
     for (const one of new Set([current, to])) {
       one?.file.close().catch(() => {})
       // Its first frame may be whole; a later generation makes it void.
-      if (one !== undefined && one !== current) void this.slots.spare(one.segment.slot)
+      if (one !== undefined && one !== current) {
+        this.goes(one.segment, this.slots.spare(one.segment.slot))
+      }
     }
     this.failAll(cause, batch)
     this.goOn()
@@ -349,8 +361,10 @@ export class JournalCore {
       const { appends, failure } = this.answers[0]!
       while (this.told < appends.length) {
         if (left-- === 0) return void setImmediate(this.answerSome)
-        const { done, refusal } = appends[this.told++]!
+        const { done, record, refusal } = appends[this.told++]!
+        record.queued--
         done(failure ?? refusal)
+        if (record.queued === 0) record.whenStored?.()
       }
       this.answers.shift()
     }
@@ -379,10 +393,13 @@ export class JournalCore {
   private free(): void {
     for (const segment of this.state.segments.values()) {
       if (segment.extents.size === 0 && segment !== this.current?.segment && !this.leaving.has(segment)) {
-        const going = this.letGo(segment).catch((error) => this.onProblem("could not let go of a segment", error))
-        this.leaving.set(segment, going.finally(() => this.leaving.delete(segment)))
+        this.goes(segment, this.letGo(segment))
       }
     }
+  }
+  private goes(segment: Segment, work: Promise<void>): void {
+    const going = work.catch((error) => this.onProblem("could not let go of a segment", error))
+    this.leaving.set(segment, going.finally(() => this.leaving.delete(segment)))
   }
   private async letGo(segment: Segment): Promise<void> {
     const { segments } = this.state

@@ -20,10 +20,7 @@ export class JournalEngine implements Engine {
   private readonly core: JournalCore
   private readonly record: RecordState
   private readonly version: number
-  /** Taken, and neither durable nor failed. */
-  private queued = 0
   private newestAt: number
-  private whenStored: (() => void) | undefined
 
   constructor(core: JournalCore, { groupIdleTimeout, key, limits, version }: JournalEngineOptions) {
     this.core = core
@@ -49,19 +46,14 @@ export class JournalEngine implements Engine {
   readonly oldest = (): number => this.record.oldest
   readonly isFull = (): boolean => this.core.isFull() || (this.isHeld() && (!this.expireGroups() || this.isHeld()))
   private isHeld(): boolean {
-    return this.record.isHeld(this.queued, this.core.options.segmentBytes)
+    return this.record.isHeld(this.core.options.segmentBytes)
   }
   readonly blockers = (): ReadonlyArray<string> =>
     this.record.groups.holding(this.record.oldest).map((name) => `group "${name}"`)
 
   readonly append = (bytes: Uint8Array, done: (failure?: Failure) => void): void => {
-    const value = { at: this.newestAt = Math.max(this.newestAt, this.now()), version: this.version, bytes }
-    this.queued++
-    this.core.append(this.record, value, (failure) => {
-      this.queued--
-      done(failure)
-      if (this.queued === 0) this.whenStored?.()
-    })
+    const at = this.newestAt = Math.max(this.newestAt, this.now())
+    this.core.append(this.record, at, this.version, bytes, done)
   }
   readonly listen = (listener: { readonly advanced: () => void; readonly roomMade: () => void }): void => {
     this.core.listeners.set(this.record, listener)
@@ -136,8 +128,8 @@ export class JournalEngine implements Engine {
     if (this.record.oldest !== before) this.core.listeners.get(this.record)?.advanced()
   }
   readonly close: Effect.Effect<void> = Effect.callback((resume) => {
-    if (this.queued === 0) return resume(Effect.void)
-    this.whenStored = () => resume(Effect.void)
+    if (this.record.queued === 0) return resume(Effect.void)
+    this.record.whenStored = () => resume(Effect.void)
   })
 }
 

@@ -112,6 +112,10 @@ export class RecordState {
   limits: Limits | undefined
   /** Whether `oldest` has moved since it was written. */
   moved = false
+  /** Values that are taken, and neither durable nor failed. */
+  queued = 0
+  /** Called when there are none of them any more. */
+  whenStored: (() => void) | undefined
 
   constructor(id: number, key: string) {
     this.id = id
@@ -137,11 +141,11 @@ export class RecordState {
     return keepsUnacknowledged ? Math.max(this.oldest, Math.min(oldest, this.groups.lowest() + 1)) : oldest
   }
   /** Whether retention keeps so much that a group has not committed that nothing more is to come in. */
-  isHeld(queued: number, segmentBytes: number): boolean {
+  isHeld(segmentBytes: number): boolean {
     if (this.limits === undefined || !this.limits.keepsUnacknowledged) return false
     const lowest = this.groups.lowest() + 1
     const { bytes, count } = this.limits
-    return this.next + queued - lowest >= count || (this.oldest >= lowest && this.bytes >= bytes + segmentBytes)
+    return this.next + this.queued - lowest >= count || (this.oldest >= lowest && this.bytes >= bytes + segmentBytes)
   }
 }
 

@@ -4,7 +4,7 @@ import type { Directory } from "../Storage.ts"
 import { aligned, FrameReader, headerAt, isAt, isIntact } from "./frame.ts"
 import { type JournalState, type Located, type RecordState, type Segment, SegmentIndex } from "./journalState.ts"
 import { Damaged } from "./recovery.ts"
-import { type IndexSection, read, readValue } from "./sections.ts"
+import { type IndexSection, read, readHead, readValue, skipValue } from "./sections.ts"
 import { readAt, type Slots } from "./slots.ts"
 
 /** Read at once, so that reading on finds the next frames in memory. */
@@ -17,6 +17,9 @@ interface Chunk {
   readonly offset: number
   readonly end: number
   readonly bytes: Buffer
+  readonly reader: FrameReader
+  /** Where the last read ended: the position of the value `sequence` of a record. */
+  ended: { readonly record: number; readonly sequence: number; readonly position: number } | undefined
 }
 
 export class Reading {
@@ -78,26 +81,35 @@ export class Reading {
   }
   /** Takes what the frames of a chunk have of a record from `next` up to `last`, and answers where the next frame begins. */
   private collect(
-    { bytes, end, offset: start }: Chunk,
+    chunk: Chunk,
     offset: number,
     record: RecordState,
     next: number,
     last: number,
     into: Array<Stored>
   ): number {
-    const first = next - into.length
-    const wanted = (): number => first + into.length
-    while (offset < end && wanted() < last) {
-      const header = headerAt(bytes, offset - start)!
-      const reader = new FrameReader(bytes, offset - start, header)
-      while (reader.more && wanted() < last) {
-        read(reader, ({ count, first, record: id }, values) => {
-          if (id !== record.id || first > wanted() || first + count <= wanted()) return
-          for (let sequence = first; sequence < first + count && wanted() < last; sequence++) {
-            const { at, bytes, version } = readValue(values)
-            if (sequence === wanted()) into.push({ sequence, at, version, bytes })
-          }
-        })
+    const { bytes, reader } = chunk
+    while (offset < chunk.end && next < last) {
+      const header = headerAt(bytes, offset - chunk.offset)!
+      reader.enter(offset - chunk.offset, header)
+      while (reader.more && next < last) {
+        const values = readHead(reader)
+        if (values === undefined) {
+          read(reader)
+          continue
+        }
+        const after = reader.position + values.bytes
+        const end = Math.min(values.first + values.count, last)
+        if (values.record === record.id && values.first <= next && next < end) {
+          const { ended } = chunk
+          const isHere = ended?.record === record.id && ended.sequence === next
+            && reader.position <= ended.position && ended.position < after
+          if (isHere) reader.position = ended.position
+          else for (let sequence = values.first; sequence < next; sequence++) skipValue(reader)
+          while (next < end) into.push(readValue(reader, next++))
+          chunk.ended = { record: record.id, sequence: next, position: reader.position }
+        }
+        reader.position = after
       }
       offset += aligned(header.bytes)
     }
@@ -129,7 +141,14 @@ export class Reading {
     }
     // What follows may be cut, or damaged: whoever gets there will see.
     if (length === 0) throw new Damaged(this.directory, slot, offset, "the frame there is not as it was written")
-    const chunk = { generation, offset, end: offset + length, bytes }
+    const chunk: Chunk = {
+      generation,
+      offset,
+      end: offset + length,
+      bytes,
+      reader: new FrameReader(bytes),
+      ended: undefined
+    }
     this.chunks = [...this.chunks.slice(1 - chunksMax), chunk]
     return chunk
   }
@@ -142,8 +161,8 @@ export class Reading {
         `journal: generation ${segment.indexIn} should have the index of ${segment.generation}, and is gone`
       )
     }
-    const { bytes } = await this.chunkAt(holder, 0)
-    const reader = new FrameReader(bytes, 0, headerAt(bytes, 0)!)
+    const { bytes, reader } = await this.chunkAt(holder, 0)
+    reader.enter(0, headerAt(bytes, 0)!)
     while (reader.more) {
       const section = read(reader)
       if (section._tag === "Index" && section.generation === segment.generation) {

@@ -10,7 +10,7 @@ import type { Directory, File } from "../Storage.ts"
 import { aligned, format, FrameReader, type Header, headerAt, headerBytes, isAt, isIntact, nextMagic } from "./frame.ts"
 import { JournalState, Segment } from "./journalState.ts"
 import { read } from "./sections.ts"
-import { datasync, readAt, slotName, slotOf, type Slots, writeAt } from "./slots.ts"
+import { datasync, readAt, slotName, slotOf, type Slots, type Target, writeAt } from "./slots.ts"
 
 /** The medium has lost what was durable, or it is not a journal of ours. Says where. */
 export class Damaged extends Error {
@@ -29,10 +29,14 @@ interface Found {
   readonly header: Header | undefined
 }
 
+/** Where to go on writing. */
+export interface Current extends Omit<Target, "slot"> {
+  readonly segment: Segment
+}
 export interface Recovered {
   readonly state: JournalState
   /** Where to go on; undefined in a directory that has nothing yet. */
-  readonly current: { readonly segment: Segment; readonly file: File } | undefined
+  readonly current: Current | undefined
   /** Of the newest segment. */
   readonly generation: number
 }
@@ -63,7 +67,7 @@ export const recover = async (directory: Directory, slots: Slots): Promise<Recov
   }
   const rest = found.filter(({ slot }) => !live.has(slot))
   for (const { slot } of rest) await slots.reading(slot, (file) => assertOlder(directory, file, slot, generation))
-  for (const { slot } of rest) await slots.leftOver(slot)
+  for (const { slot } of rest) await slots.spare(slot)
   if (newest === undefined) return { state, current: undefined, generation }
   const { last, segment } = newest
   const file = await directory.open(slotName(segment.slot), "write")
@@ -76,7 +80,7 @@ export const recover = async (directory: Directory, slots: Slots): Promise<Recov
     await file.close().catch(() => {})
     throw error
   }
-  return { state, current: { segment, file }, generation }
+  return { state, current: { segment, file, grows: await slots.grows(segment.slot) }, generation }
 }
 
 /** The header of the first frame of a file; undefined where there is none, of whatever it once was. */
@@ -114,8 +118,9 @@ const replay = async (
       : undefined
   }
   let last = 0
+  const reader = new FrameReader(bytes)
   for (let header = isOurs(0); header !== undefined; header = isOurs(segment.end)) {
-    const reader = new FrameReader(bytes, segment.end, header)
+    reader.enter(segment.end, header)
     while (reader.more) state.apply(read(reader), segment, segment.end)
     last = segment.end
     segment.end += aligned(header.bytes)

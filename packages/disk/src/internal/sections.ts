@@ -2,6 +2,7 @@
  * Sections: what frames are made of. A frame says what has happened; the checkpoint at the beginning of a segment says all
  * that was so until then, so that opening reads no older segment.
  */
+import type { Stored } from "@sluice/core/Engine"
 import type { FrameReader, FrameWriter } from "./frame.ts"
 
 const tags = { record: 1, values: 2, group: 3, removed: 4, oldest: 5, segment: 6, index: 7, freed: 8 } as const
@@ -203,11 +204,38 @@ export const write = (writer: FrameWriter, section: Note): void => {
   }
 }
 
-/** The next section, with the position of its values passed over; `values` is called for them before that. */
-export const read = (
-  reader: FrameReader,
-  onValues?: (section: ValuesSection, reader: FrameReader) => void
-): Section => {
+/** What a section of values begins with. `bytes` is what the values take. */
+export type ValuesHead = Pick<ValuesSection, "record" | "first" | "count" | "bytes">
+/** Where the next section is one of values, goes to the first of them; else stays, and answers undefined. */
+export const readHead = (reader: FrameReader): ValuesHead | undefined => {
+  if (reader.peek() !== tags.values) return undefined
+  reader.skip(1)
+  return { record: reader.u32(), first: reader.f64(), count: reader.u32(), bytes: reader.u32() }
+}
+/** A value, from where the reader stands. Shares the buffer's memory. */
+export const readValue = (reader: FrameReader, sequence: number): Stored => ({
+  sequence,
+  at: reader.f64(),
+  version: reader.u32(),
+  bytes: reader.block()
+})
+/** Passes over a value, and answers when it was appended. */
+export const skipValue = (reader: FrameReader): number => {
+  const at = reader.f64()
+  reader.skip(4)
+  reader.skip(reader.u32())
+  return at
+}
+
+/** The next section; of values only what they have in common. */
+export const read = (reader: FrameReader): Section => {
+  const values = readHead(reader)
+  if (values !== undefined) {
+    const firstAt = skipValue(reader)
+    let lastAt = firstAt
+    for (let left = values.count; left > 1; left--) lastAt = skipValue(reader)
+    return { _tag: "Values", ...values, firstAt, lastAt }
+  }
   const tag = reader.u8()
   switch (tag) {
     case tags.record:
@@ -220,26 +248,6 @@ export const read = (
         epoch: reader.f64(),
         newestAt: reader.f64()
       }
-    case tags.values: {
-      const record = reader.u32()
-      const first = reader.f64()
-      const count = reader.u32()
-      const bytes = reader.u32()
-      const start = reader.position
-      const firstAt = reader.f64()
-      let lastAt = firstAt
-      reader.position = start
-      if (onValues !== undefined) {
-        onValues({ _tag: "Values", record, first, count, bytes, firstAt, lastAt }, reader)
-        reader.position = start
-      }
-      for (let i = 0; i < count; i++) {
-        lastAt = reader.f64()
-        reader.skip(4)
-        reader.skip(reader.u32())
-      }
-      return { _tag: "Values", record, first, count, bytes, firstAt, lastAt }
-    }
     case tags.group: {
       const record = reader.u32()
       const name = reader.text()
@@ -286,10 +294,3 @@ export const read = (
       throw new Error(`journal: there is no section ${tag}, at ${reader.position - 1} of a frame that is intact`)
   }
 }
-
-/** A value of a `Values` section, from where the reader stands. Shares the buffer's memory. */
-export const readValue = (reader: FrameReader): Value => ({
-  at: reader.f64(),
-  version: reader.u32(),
-  bytes: reader.block()
-})

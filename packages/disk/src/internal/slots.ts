@@ -15,6 +15,14 @@ export const slotOf = (name: string): number | undefined => {
   return digits === undefined ? undefined : Number(digits)
 }
 
+/** What a segment is written to. */
+export interface Target {
+  readonly slot: number
+  readonly file: File
+  /** Whether its blocks are made by what is written to it, which makes each flush slower. */
+  readonly grows: boolean
+}
+
 export class Slots {
   private readonly directory: Directory
   private readonly segmentBytes: number
@@ -41,27 +49,30 @@ export class Slots {
     this.lastSlot = Math.max(this.lastSlot, slot)
     this.files++
   }
-  /** One of them that nothing needs. */
+  /**
+   * A slot that nothing needs. One that was not filled is slow to write to, and may be a file that is not durable in its
+   * directory, which no later sync makes certain where one has failed.
+   */
   async spare(slot: number): Promise<void> {
-    if (this.spares.length >= 2) return this.remove(slot)
+    const isFilled = this.spares.length < 2 && !await this.grows(slot)
+    // There may be two by now.
+    if (!isFilled || this.spares.length >= 2) return this.remove(slot)
     this.spares.push(slot)
   }
-  /**
-   * A slot that nothing needs at opening. One that was not filled may be a file that is not durable in its directory, which
-   * no later sync makes certain where one has failed.
-   */
-  async leftOver(slot: number): Promise<void> {
-    const size = await this.reading(slot, (file) => file.size())
-    return size < this.segmentBytes ? this.remove(slot) : this.spare(slot)
+  async grows(slot: number): Promise<boolean> {
+    return await this.reading(slot, (file) => file.size()) < this.segmentBytes
+  }
+  get hasSpare(): boolean {
+    return this.spares.length > 0
   }
   /** A slot to write a segment to, durable as a file. */
-  async take(): Promise<{ readonly slot: number; readonly file: File }> {
+  async take(): Promise<Target> {
     await this.preparing
     this.hasFailed = false
     const slot = this.spares.shift()
     if (slot === undefined) return this.create()
     try {
-      return { slot, file: await this.directory.open(slotName(slot), "write") }
+      return { slot, file: await this.directory.open(slotName(slot), "write"), grows: false }
     } catch (error) {
       this.spares.push(slot)
       throw error
@@ -78,13 +89,13 @@ export class Slots {
       this.preparing = undefined
     })
   }
-  private async create(): Promise<{ readonly slot: number; readonly file: File }> {
+  private async create(): Promise<Target> {
     const slot = ++this.lastSlot
     const file = await this.directory.open(slotName(slot), "create")
     this.files++
     try {
       await this.directory.sync()
-      return { slot, file }
+      return { slot, file, grows: true }
     } catch (error) {
       await file.close().catch(() => {})
       await this.remove(slot)
