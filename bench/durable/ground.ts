@@ -29,15 +29,14 @@ export const inFlight = (
   store: Store,
   items: ReadonlyArray<Item>,
   fibers: number
-): Effect.Effect<void, WrongDelivery> => {
-  let next = 0
-  const worker = Effect.gen(function*() {
-    while (next < items.length) yield* store(items[next++]!)
-  })
-  return failing(
-    Effect.forEach(Array.from({ length: fibers }), () => worker, { concurrency: "unbounded", discard: true })
-  )
-}
+): Effect.Effect<void, WrongDelivery> =>
+  failing(Effect.suspend(() => {
+    let next = 0
+    const worker = Effect.gen(function*() {
+      while (next < items.length) yield* store(items[next++]!)
+    })
+    return Effect.forEach(Array.from({ length: fibers }), () => worker, { concurrency: "unbounded", discard: true })
+  }))
 /** So many at a time, each in a fiber of its own; the next lot when all are stored. */
 export const together = (store: Store, items: ReadonlyArray<Item>, size: number): Effect.Effect<void, WrongDelivery> =>
   failing(Effect.gen(function*() {

@@ -43,7 +43,9 @@ const sluice = (load: Load): Gauge => ({
   name: "Sluice produceAsync",
   read: (share) =>
     Effect.gen(function*() {
-      const { store } = yield* Sluice.open(yield* Sluice.journal(yield* temporary))
+      const journal = yield* Sluice.journal(yield* temporary)
+      const { store } = yield* Sluice.open(journal)
+      yield* Sluice.settled(journal, store)
       return yield* costOf(store, load, share)
     })
 })
@@ -109,7 +111,9 @@ export const latency: FigureCase = {
     columns: ["p50", "p99"].map((name) => ({ name, unit: "µs" })),
     ours: latencies("Sluice produceAsync", (items) =>
       Effect.scoped(Effect.gen(function*() {
-        const { store } = yield* Sluice.open(yield* Sluice.journal(yield* temporary))
+        const journal = yield* Sluice.journal(yield* temporary)
+        const { store } = yield* Sluice.open(journal)
+        yield* Sluice.settled(journal, store)
         return yield* oneByOne(items, store)
       }))),
     others: [latencies(Raw.name, (items) =>

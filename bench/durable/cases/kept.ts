@@ -1,33 +1,42 @@
 /** What is done with values that are stored: they are read back in order, and let go of. */
-import { Effect } from "effect"
+import { Effect, Schema } from "effect"
 import type { FigureCase, FigureMatch, Gauge } from "../../figures.ts"
 import { loopDelay } from "../../loopDelay.ts"
 import { WrongDelivery } from "../../workload.ts"
-import { assertCount, failing, inFlight, itemsOf, temporary, timed } from "../ground.ts"
+import { assertCount, failing, inFlight, Item, itemsOf, temporary, timed } from "../ground.ts"
 import * as Sluice from "../peers/sluice.ts"
 import * as Sqlite from "../peers/sqlite.ts"
 
 const readMax = 1024
 
+interface Replay {
+  readonly bytes: number
+  readonly count: number
+}
+const itemsFor = ({ bytes, count }: Replay, share: number) => itemsOf(Math.ceil(count * share), bytes)
+const outOfOrder = (next: number) => new WrongDelivery({ message: `replay: ${next} was expected, and another came` })
+
 /** From files that another journal has written, so that nothing is in memory. */
-const replayed = (bytes: number, count: number): Gauge => ({
-  name: "Sluice log.read",
+const written = (items: ReadonlyArray<Item>) =>
+  Effect.gen(function*() {
+    const directory = yield* temporary
+    yield* Effect.scoped(Effect.gen(function*() {
+      const { store } = yield* Sluice.open(yield* Sluice.journal(directory))
+      yield* inFlight(store, items, 1000)
+    }))
+    return yield* Sluice.journal(directory)
+  })
+const bytesOfOurs = (replay: Replay): Gauge => ({
+  name: "Sluice engine.read",
   read: (share) =>
     Effect.gen(function*() {
-      const directory = yield* temporary
-      const items = itemsOf(Math.ceil(count * share), bytes)
-      yield* Effect.scoped(Effect.gen(function*() {
-        const { store } = yield* Sluice.open(yield* Sluice.journal(directory))
-        yield* inFlight(store, items, 1000)
-      }))
-      const log = yield* Sluice.logOf(yield* Sluice.journal(directory))
+      const items = itemsFor(replay, share)
+      const engine = yield* Sluice.engineOf(yield* written(items))
       let next = 0
       const millis = yield* timed(Effect.gen(function*() {
         while (next < items.length) {
-          for (const { sequence, value } of yield* log.read(BigInt(next), readMax)) {
-            if (value._tag === "None" || value.value.sequence !== next || sequence !== BigInt(next)) {
-              return yield* new WrongDelivery({ message: `replay: ${sequence} came where ${next} was expected` })
-            }
+          for (const { bytes, sequence } of yield* engine.read(next, readMax)) {
+            if (sequence !== next || bytes.length === 0) return yield* outOfOrder(next)
             next++
           }
         }
@@ -35,33 +44,67 @@ const replayed = (bytes: number, count: number): Gauge => ({
       return [millis * 1e3 / items.length]
     }).pipe(failing)
 })
-const selected = (bytes: number, count: number): Gauge => ({
-  name: "node:sqlite, SELECT in order",
+const valuesOfOurs = (replay: Replay): Gauge => ({
+  name: "Sluice log.read",
   read: (share) =>
     Effect.gen(function*() {
-      const { readAll, storeAll } = yield* Sqlite.open
-      const items = itemsOf(Math.ceil(count * share), bytes)
-      storeAll(items)
-      let read = 0
-      const millis = yield* timed(Effect.sync(() => {
-        // Its sequences begin at 1, those in the bodies at 0.
-        read = readAll()
+      const items = itemsFor(replay, share)
+      const log = yield* Sluice.logOf(yield* written(items))
+      let next = 0
+      const millis = yield* timed(Effect.gen(function*() {
+        while (next < items.length) {
+          for (const { value } of yield* log.read(BigInt(next), readMax)) {
+            if (value._tag === "None" || value.value.sequence !== next) return yield* outOfOrder(next)
+            next++
+          }
+        }
       }))
-      yield* assertCount("sqlite replay", read, items.length)
+      return [millis * 1e3 / items.length]
+    }).pipe(failing)
+})
+/** `isNext` looks at the bytes of a row. */
+const selected = (name: string, replay: Replay, isNext: (body: Uint8Array, next: number) => boolean): Gauge => ({
+  name,
+  read: (share) =>
+    Effect.gen(function*() {
+      const { rows, storeAll } = yield* Sqlite.open
+      const items = itemsFor(replay, share)
+      storeAll(items)
+      let next = 0
+      const millis = yield* timed(Effect.sync(() => {
+        for (const { body } of rows()) {
+          if (!(body instanceof Uint8Array && isNext(body, next))) return
+          next++
+        }
+      }))
+      yield* assertCount("sqlite replay", next, items.length)
       return [millis * 1e3 / items.length]
     })
 })
-const replayOf = (bytes: number, count: number, pass: number): FigureMatch => ({
-  title: `${bytes} B`,
-  columns: [{ name: "wall", unit: "µs/value" }],
-  ours: replayed(bytes, count),
-  others: [selected(bytes, count)],
-  targets: [{ contestant: "node:sqlite, SELECT in order", pass, stretch: 1.5 * pass }]
+const columns = [{ name: "wall", unit: "µs/value" }]
+const select = "node:sqlite, SELECT in order"
+const bytesOf = (replay: Replay, pass: number): FigureMatch => ({
+  title: `${replay.bytes} B, as bytes`,
+  columns,
+  ours: bytesOfOurs(replay),
+  others: [selected(select, replay, ({ length }) => length > 0)],
+  targets: [{ contestant: select, pass, stretch: 1.5 * pass }]
 })
+const decodeItem = Schema.decodeUnknownSync(Schema.fromJsonString(Item))
+const text = new TextDecoder()
+const valuesOf = (replay: Replay): FigureMatch => ({
+  title: `${replay.bytes} B, decoded by the schema`,
+  columns,
+  ours: valuesOfOurs(replay),
+  others: [
+    selected(`${select}, and Schema`, replay, (body, next) => decodeItem(text.decode(body)).sequence === next)
+  ]
+})
+const [small, large] = [{ bytes: 100, count: 120_000 }, { bytes: 1024, count: 30_000 }]
 export const replay: FigureCase = {
   name: "replay",
-  about: "all values are read back in order and decoded, from files that were just opened",
-  matches: [replayOf(100, 60_000, 6), replayOf(1024, 20_000, 2.5)]
+  about: "all values are read back in order, from files that were just opened",
+  matches: [bytesOf(small, 6), bytesOf(large, 2.5), valuesOf(small), valuesOf(large)]
 }
 
 /** So that the loop's clock has run before and after. */

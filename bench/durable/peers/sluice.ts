@@ -1,8 +1,9 @@
 /** Ours, as a user has it: a record on a log in a journal, with all defaults but what a case is about. */
-import { Log, Record } from "@sluice/core"
+import { type Engine, Log, Record } from "@sluice/core"
 import { DiskLog, Journal } from "@sluice/disk"
 import { Context, Effect, Layer, type Scope } from "effect"
-import { Item, type Item as Value, type Store } from "../ground.ts"
+import type { WrongDelivery } from "../../workload.ts"
+import { inFlight, Item, type Item as Value, itemsOf, type Store } from "../ground.ts"
 
 export class Items extends Record.Service<Items>()("bench/Items", { schema: Item }) {}
 /** Another record of the same values. */
@@ -30,6 +31,12 @@ export const open = (opened: Opened, record = Items, retention?: DiskLog.Retenti
     return { context, store }
   }).pipe(Effect.orDie)
 
+/** Stores values until the journal writes to files whose blocks are there, as it does all its life but for its beginning. */
+export const settled = (opened: Opened, store: Store): Effect.Effect<void, WrongDelivery> => {
+  const items = itemsOf(1000, 100)
+  return Effect.repeat(inFlight(store, items, 100), { until: () => opened.stats().rollovers > 1 })
+}
+
 /** The log alone, to be read. */
 export const logOf = (
   opened: Opened,
@@ -39,3 +46,12 @@ export const logOf = (
     Effect.provideService(Journal.Journal, opened),
     Effect.orDie
   )
+
+/** What is under the log, to be read as bytes. */
+export const engineOf = (opened: Opened): Effect.Effect<Engine.Engine, never, Scope.Scope> =>
+  opened.engine({
+    key: Items.key,
+    version: 0,
+    limits: { count: Infinity, bytes: Infinity, age: Infinity, keepsUnacknowledged: true },
+    groupIdleTimeout: Infinity
+  })

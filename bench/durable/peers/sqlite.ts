@@ -7,7 +7,12 @@ import { grouped, type Item, type Store, temporary } from "../ground.ts"
 export const name = "node:sqlite, WAL, synchronous=FULL, a transaction per batch"
 
 export const open: Effect.Effect<
-  { readonly store: Store; readonly readAll: () => number; readonly storeAll: (items: ReadonlyArray<Item>) => void },
+  {
+    readonly store: Store
+    readonly storeAll: (items: ReadonlyArray<Item>) => void
+    /** All rows in order, with the bytes of each. */
+    readonly rows: () => Iterable<{ readonly [column: string]: unknown }>
+  },
   never,
   Scope.Scope
 > = Effect.gen(function*() {
@@ -19,26 +24,14 @@ export const open: Effect.Effect<
   database.exec(`
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
-    CREATE TABLE items (sequence INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
+    CREATE TABLE items (sequence INTEGER PRIMARY KEY, at INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
   `)
-  const insert = database.prepare("INSERT INTO items (body) VALUES (?)")
-  const all = database.prepare("SELECT sequence, body FROM items ORDER BY sequence")
+  const insert = database.prepare("INSERT INTO items (at, body) VALUES (?, ?)")
+  const all = database.prepare("SELECT sequence, at, body FROM items ORDER BY sequence")
   const storeAll = (items: ReadonlyArray<Item>): void => {
     database.exec("BEGIN IMMEDIATE")
-    for (const item of items) insert.run(JSON.stringify(item))
+    for (const item of items) insert.run(Date.now(), Buffer.from(JSON.stringify(item)))
     database.exec("COMMIT")
   }
-  return {
-    store: grouped(storeAll),
-    storeAll,
-    readAll: () => {
-      let count = 0
-      for (const { body } of all.iterate()) {
-        const { sequence } = JSON.parse(String(body)) as Item
-        if (sequence !== count) return -1
-        count++
-      }
-      return count
-    }
-  }
+  return { store: grouped(storeAll), storeAll, rows: () => all.iterate() }
 })

@@ -66,6 +66,9 @@ export interface JournalStats {
   /** Each of them one write and one fdatasync. */
   readonly flushes: number
   readonly failures: number
+  /** Segments begun. */
+  readonly rollovers: number
+  /** Segments that are live now. */
   readonly segments: number
 }
 
@@ -101,7 +104,12 @@ export const layer = (options: JournalOptions): Layer.Layer<Journal, JournalErro
       const open = new Set<string>()
       return {
         directory: path,
-        stats: () => ({ flushes: core.flushes, failures: core.failures, segments: core.state.segments.size }),
+        stats: () => ({
+          flushes: core.flushes,
+          failures: core.failures,
+          rollovers: core.rollovers,
+          segments: core.state.segments.size
+        }),
         engine: (options) =>
           Effect.acquireRelease(
             Effect.sync(() => {

@@ -119,7 +119,7 @@ describe("in the directory", () => {
 
 describe("a disk that is full", () => {
   it("is told about once for each segment, not for each flush, while no spare can be made", async () => {
-    const disk = Faults.disk({ turnsMax: 1, bytesMax: 1.4 * segmentBytes })
+    const disk = Faults.disk({ turnsMax: 1, bytesMax: 1.2 * segmentBytes })
     const core = await open(disk)
     const told: Array<string> = []
     core.onProblem = (message) => void told.push(message)

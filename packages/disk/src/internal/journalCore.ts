@@ -99,6 +99,7 @@ export class JournalCore {
   /** Since this was opened. */
   flushes = 0
   failures = 0
+  rollovers = 0
   /** Told after each flush which records have moved, and when there may be room. */
   readonly listeners = new Map<RecordState, { readonly advanced: () => void; readonly roomMade: () => void }>()
   /** Told of what nobody waits for. */
@@ -285,6 +286,7 @@ export class JournalCore {
     const before = this.current
     if (before !== to) {
       this.current = to
+      this.rollovers++
       state.segments.set(segment.generation, segment)
       before?.file.close().catch((error) => this.onProblem("could not close a segment", error))
     }
@@ -299,8 +301,8 @@ export class JournalCore {
     }
     if (before !== to) this.tidy(segment)
     else if (this.closing === undefined) {
-      const half = this.options.segmentBytes / 2
-      if (segment.end > (to.grows ? Math.min(half, grownMax) : half)) this.slots.prepare()
+      const some = this.options.segmentBytes / 4
+      if (segment.end > (to.grows ? Math.min(some, grownMax) : some)) this.slots.prepare()
     }
     this.flushing = false
     // So many do not wait for those who are woken now: the disk has work while they run.

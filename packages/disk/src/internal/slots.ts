@@ -5,7 +5,8 @@
  */
 import type { Directory, File } from "../Storage.ts"
 
-const fillBytes = 512 * 1024
+/** Made and flushed at a time. Measured: with more the flushes of values in between wait for long, with less it takes long. */
+const fillBytes = 128 * 1024
 /** Files kept open for reading, at most, besides those in use. */
 const openMax = 64
 
@@ -31,12 +32,12 @@ export class Slots {
   private preparing: Promise<void> | undefined
   /** Whether the last try to make a spare has failed: there is another one once a slot was taken. */
   private hasFailed = false
-  private readonly removing = new Set<Promise<void>>()
+  private isClosing = false
+  /** The last change of the directory. */
+  private changing: Promise<unknown> = Promise.resolve()
   private lastSlot = -1
   /** Open for reading; the one used last is at the end. */
   private readonly readers = new Map<number, { readonly file: Promise<File>; users: number }>()
-  /** How many files there are. */
-  files = 0
   /** Told when a background step has failed; what it was for is tried again when it is needed. */
   onFailure: (error: unknown) => void = () => {}
 
@@ -47,7 +48,6 @@ export class Slots {
   /** A slot that was there at opening. */
   known(slot: number): void {
     this.lastSlot = Math.max(this.lastSlot, slot)
-    this.files++
   }
   /**
    * A slot that nothing needs. One that was not filled is slow to write to, and may be a file that is not durable in its
@@ -91,27 +91,41 @@ export class Slots {
   }
   private async create(): Promise<Target> {
     const slot = ++this.lastSlot
-    const file = await this.directory.open(slotName(slot), "create")
-    this.files++
     try {
-      await this.directory.sync()
-      return { slot, file, grows: true }
+      return await this.alone(async () => {
+        const file = await this.directory.open(slotName(slot), "create")
+        try {
+          await this.directory.sync()
+          return { slot, file, grows: true }
+        } catch (error) {
+          await file.close().catch(() => {})
+          throw error
+        }
+      })
     } catch (error) {
-      await file.close().catch(() => {})
       await this.remove(slot)
       throw error
     }
+  }
+  /**
+   * One change of the directory after the other, each with its sync: one that fails says nothing of what was changed before
+   * it, and a later one does not make that certain.
+   */
+  private alone<A>(change: () => Promise<A>): Promise<A> {
+    const changed = this.changing.then(change)
+    this.changing = changed.catch(() => {})
+    return changed
   }
   private async fill(): Promise<void> {
     const { file, slot } = await this.create()
     try {
       const zeros = new Uint8Array(Math.min(fillBytes, this.segmentBytes))
       for (let position = 0; position < this.segmentBytes; position += zeros.length) {
+        // The next journal finds no use for what is left unfilled.
+        if (this.isClosing) return await this.remove(slot)
         await writeAt(file, zeros.subarray(0, this.segmentBytes - position), position)
-        // A little at a time, so that a flush of values in between does not wait for all of it.
-        if (position % (16 * fillBytes) === 0) await datasync(file)
+        await datasync(file)
       }
-      await datasync(file)
       this.spares.push(slot)
     } catch (error) {
       await this.remove(slot)
@@ -121,13 +135,11 @@ export class Slots {
     }
   }
   private async remove(slot: number): Promise<void> {
-    const removed = this.forget(slot).then(() => this.directory.remove(slotName(slot))).then(() => {
-      this.files--
-      return this.directory.sync()
+    await this.forget(slot)
+    await this.alone(async () => {
+      await this.directory.remove(slotName(slot))
+      await this.directory.sync()
     }).catch((error) => this.onFailure(error))
-    this.removing.add(removed)
-    await removed
-    this.removing.delete(removed)
   }
   /** Uses a slot's file for reading, and closes it once it has not been used for long. */
   async reading<A>(slot: number, use: (file: File) => Promise<A>): Promise<A> {
@@ -159,8 +171,9 @@ export class Slots {
     await reader?.file.then((file) => file.close()).catch(() => {})
   }
   async close(): Promise<void> {
+    this.isClosing = true
     await this.preparing
-    await Promise.all(this.removing)
+    await this.changing
     for (const slot of this.readers.keys()) await this.forget(slot)
   }
 }
