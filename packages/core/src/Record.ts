@@ -38,6 +38,10 @@ export interface RecordClass<in out Self, in out Key extends string, in out A>
   extends Context.ServiceClass<Self, Key, Record<A>>
 {
   readonly schema: Schema.Codec<A, any>
+  /** Of the schema, for values that are stored. */
+  readonly version: number
+  /** How values that were stored under an earlier version are decoded. */
+  readonly migrations: Migrations<A>
   /** The buffer of the definition. */
   readonly layer: Layer.Layer<Self>
   /**
@@ -139,6 +143,8 @@ export const Service = <Self>() =>
     )
   return Object.assign(tag, {
     schema: options.schema,
+    version,
+    migrations,
     layer: layerBuffer(fromConfig(definition)),
     layerConfig: layerConfigWith({}),
     layerConfigWith,

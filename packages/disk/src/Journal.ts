@@ -2,7 +2,8 @@
  * A journal on disk: an embedded store for the logs of all records of a process, with no server to run. The records share
  * one file of appends, so that they share each flush: what `produceAsync` returned for survives `kill -9` and power loss.
  *
- * A journal has its directory for itself: one writer at a time, held by a lock that ends with its process.
+ * A journal has its directory for itself: one writer at a time, held by a lock that ends with its process. Others may read
+ * it meanwhile: see `JournalReader`.
  */
 import { Clock, Context, Effect, Layer, Schema, type Scope } from "effect"
 import { JournalCore } from "./internal/journalCore.ts"

@@ -53,8 +53,8 @@ export class Locked extends Error {
 }
 
 export interface Storage {
-  /** Makes the directory, and those above it, where they are not there. */
-  readonly open: (directory: string) => Promise<Directory>
+  /** Makes the directory, and those above it, where they are not there; to `"read"` it, it fails there and makes nothing. */
+  readonly open: (directory: string, mode?: "read") => Promise<Directory>
 }
 
 /** The storage that journals use: that of this machine, unless another is provided. */

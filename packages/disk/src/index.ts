@@ -1,5 +1,6 @@
 // The public list, as it reads for a user: import { DiskLog, Journal, SqliteLog } from "@sluice/disk"
 export * as DiskLog from "./DiskLog.ts"
 export * as Journal from "./Journal.ts"
+export * as JournalReader from "./JournalReader.ts"
 export * as SqliteLog from "./SqliteLog.ts"
 export * as Storage from "./Storage.ts"

@@ -31,6 +31,7 @@ export interface Place {
   readonly slot: number
 }
 export interface Header extends Place {
+  readonly crc: number
   readonly isFirst: boolean
   readonly format: number
   /** With its header, to the end of its sections. */
@@ -111,6 +112,7 @@ const viewOf = ({ buffer, byteOffset, length }: Buffer): DataView => new DataVie
 export const headerAt = (buffer: Buffer, position: number): Header | undefined => {
   if (position + headerBytes > buffer.length || buffer.readUInt32LE(position) !== magic) return undefined
   return {
+    crc: buffer.readUInt32LE(position + 4),
     bytes: headerBytes + buffer.readUInt32LE(position + 8),
     format: buffer.readUInt16LE(position + 12),
     isFirst: buffer.readUInt16LE(position + 14) === 1,
@@ -123,9 +125,8 @@ export const headerAt = (buffer: Buffer, position: number): Header | undefined =
 export const isAt = (header: Header, { generation, offset, slot }: Place): boolean =>
   header.generation === generation && header.offset === offset && header.slot === slot
 /** Whether the frame at `position`, all of which is in the buffer, is as it was written. */
-export const isIntact = (buffer: Buffer, position: number, { bytes }: Header): boolean =>
-  position + bytes <= buffer.length
-  && crc32(buffer.subarray(position + 8, position + bytes)) === buffer.readUInt32LE(position + 4)
+export const isIntact = (buffer: Buffer, position: number, { bytes, crc }: Header): boolean =>
+  position + bytes <= buffer.length && crc32(buffer.subarray(position + 8, position + bytes)) === crc
 
 /** The next position from `position` on at which a frame could begin. */
 export const nextMagic = (buffer: Buffer, position: number): number | undefined => {

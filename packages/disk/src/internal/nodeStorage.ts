@@ -4,16 +4,17 @@
  */
 /// <reference types="node" />
 import { close, fdatasync, fstat, open as openFile, read, write } from "node:fs"
-import { mkdir, open, readdir, unlink } from "node:fs/promises"
+import { access, mkdir, open, readdir, unlink } from "node:fs/promises"
 import { basename, dirname, join, resolve } from "node:path"
 import { promisify } from "node:util"
 import type { Directory, File, Storage } from "../Storage.ts"
 import { isLockFile, lockDirectory } from "./directoryLock.ts"
 
 export const nodeStorage: Storage = {
-  open: async (directory) => {
+  open: async (directory, mode) => {
     const path = resolve(directory)
-    await makeDirectory(path)
+    if (mode === "read") await access(path)
+    else await makeDirectory(path)
     return nodeDirectory(path)
   }
 }

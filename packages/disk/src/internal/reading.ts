@@ -1,11 +1,11 @@
 /** Reading a journal's values by sequence, from whichever segments they lie in. */
 import type { Stored } from "@sluice/core/Engine"
-import type { Directory } from "../Storage.ts"
-import { aligned, FrameReader, headerAt, isAt, isIntact } from "./frame.ts"
+import type { Directory, File } from "../Storage.ts"
+import { aligned, FrameReader, type Header, headerAt, isAt, isIntact, type Place } from "./frame.ts"
 import { type JournalState, type Located, type RecordState, type Segment, SegmentIndex } from "./journalState.ts"
 import { Damaged } from "./recovery.ts"
 import { type IndexSection, read, readHead, readValue, skipValue } from "./sections.ts"
-import { readAt, type Slots } from "./slots.ts"
+import { readAt, type SlotFiles } from "./slots.ts"
 
 /** Read at once, so that reading on finds the next frames in memory. */
 const chunkBytes = 256 * 1024
@@ -22,14 +22,39 @@ interface Chunk {
   ended: { readonly record: number; readonly sequence: number; readonly position: number } | undefined
 }
 
+/**
+ * Reads the whole frames from a place on, up to `end` at most: as many as are read at once, or one that is longer. They take
+ * `length` of the bytes; 0 where there is none.
+ */
+export const framesAt = async (
+  file: File,
+  { generation, offset, slot }: Place,
+  end: number
+): Promise<{ readonly bytes: Buffer; readonly length: number }> => {
+  const isOurs = (header: Header | undefined, length: number): header is Header =>
+    header !== undefined && isAt(header, { generation, offset: offset + length, slot })
+  let bytes = await readAt(file, offset, Math.min(chunkBytes, end - offset))
+  const first = headerAt(bytes, 0)
+  if (isOurs(first, 0) && first.bytes > bytes.length && first.bytes <= end - offset) {
+    bytes = await readAt(file, offset, aligned(first.bytes))
+  }
+  let length = 0
+  while (offset + length < end) {
+    const header = headerAt(bytes, length)
+    if (!isOurs(header, length) || !isIntact(bytes, length, header)) break
+    length += aligned(header.bytes)
+  }
+  return { bytes, length }
+}
+
 export class Reading {
   private readonly directory: Directory
-  private readonly slots: Slots
+  private readonly slots: SlotFiles
   private readonly state: JournalState
   /** Those used last are at the end. */
   private chunks: Array<Chunk> = []
 
-  constructor(directory: Directory, slots: Slots, state: JournalState) {
+  constructor(directory: Directory, slots: SlotFiles, state: JournalState) {
     this.directory = directory
     this.slots = slots
     this.state = state
@@ -126,19 +151,10 @@ export class Reading {
       this.chunks.push(chunk!)
       return chunk!
     }
-    const bytes = await this.slots.reading(slot, async (file) => {
-      const some = await readAt(file, offset, Math.min(chunkBytes, segment.end - offset))
-      const header = headerAt(some, 0)
-      const isLonger = header !== undefined && header.bytes > some.length && header.bytes <= segment.end - offset
-      return isLonger ? readAt(file, offset, aligned(header.bytes)) : some
-    })
-    let length = 0
-    while (offset + length < segment.end) {
-      const header = headerAt(bytes, length)
-      const place = { generation, offset: offset + length, slot }
-      if (header === undefined || !isAt(header, place) || !isIntact(bytes, length, header)) break
-      length += aligned(header.bytes)
-    }
+    const { bytes, length } = await this.slots.reading(
+      slot,
+      (file) => framesAt(file, { generation, offset, slot }, segment.end)
+    )
     // What follows may be cut, or damaged: whoever gets there will see.
     if (length === 0) throw new Damaged(this.directory, slot, offset, "the frame there is not as it was written")
     const chunk: Chunk = {

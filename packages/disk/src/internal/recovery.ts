@@ -7,7 +7,18 @@
  * a whole one of the same generation comes after it, which only damage explains: that is reported, never skipped.
  */
 import type { Directory, File } from "../Storage.ts"
-import { aligned, format, FrameReader, type Header, headerAt, headerBytes, isAt, isIntact, nextMagic } from "./frame.ts"
+import {
+  aligned,
+  format,
+  FrameReader,
+  type Header,
+  headerAt,
+  headerBytes,
+  isAt,
+  isIntact,
+  nextMagic,
+  type Place
+} from "./frame.ts"
 import { JournalState, Segment } from "./journalState.ts"
 import { read } from "./sections.ts"
 import { datasync, readAt, slotName, slotOf, type Slots, type Target, writeAt } from "./slots.ts"
@@ -83,8 +94,8 @@ export const recover = async (directory: Directory, slots: Slots): Promise<Recov
   return { state, current: { segment, file, grows: await slots.grows(segment.slot) }, generation }
 }
 
-/** The header of the first frame of a file; undefined where there is none, of whatever it once was. */
-const firstOf = async (directory: Directory, file: File, slot: number): Promise<Header | undefined> => {
+/** The header of the first frame of a file; undefined where there is none, of whatever it once was. It need not be whole. */
+export const firstOf = async (directory: Directory, file: File, slot: number): Promise<Header | undefined> => {
   const header = headerAt(await readAt(file, 0, headerBytes), 0)
   if (header === undefined || !header.isFirst || !isAt(header, { ...header, offset: 0, slot })) return undefined
   if (header.format <= format) return header
@@ -111,28 +122,44 @@ const replay = async (
 ): Promise<Replayed | undefined> => {
   const bytes = await readAt(file, 0, await file.size())
   const segment = new Segment(generation, slot, 0)
-  const isOurs = (offset: number): Header | undefined => {
-    const header = headerAt(bytes, offset)
-    return header !== undefined && isAt(header, { generation, offset, slot }) && isIntact(bytes, offset, header)
-      ? header
-      : undefined
-  }
+  const wholeAt = (offset: number) => wholeHeader(bytes, offset, { generation, offset, slot })
   let last = 0
   const reader = new FrameReader(bytes)
-  for (let header = isOurs(0); header !== undefined; header = isOurs(segment.end)) {
-    reader.enter(segment.end, header)
-    while (reader.more) state.apply(read(reader), segment, segment.end)
+  for (let header = wholeAt(0); header !== undefined; header = wholeAt(segment.end)) {
     last = segment.end
-    segment.end += aligned(header.bytes)
-  }
-  for (let at = nextMagic(bytes, segment.end); at !== undefined; at = nextMagic(bytes, at + 1)) {
-    if (at > segment.end && segment.end > 0 && isOurs(at) !== undefined) {
-      throw new Damaged(directory, slot, segment.end, `the frame there is not whole, and one at ${at} is`)
-    }
+    applyFrame(state, segment, reader, segment.end, header)
   }
   if (segment.end === 0) return undefined
+  assertLast(directory, segment, bytes)
   state.segments.set(generation, segment)
   return { segment, last: { offset: last, bytes: bytes.subarray(last, segment.end) } }
+}
+
+const wholeHeader = (bytes: Buffer, position: number, place: Place): Header | undefined => {
+  const header = headerAt(bytes, position)
+  return header !== undefined && isAt(header, place) && isIntact(bytes, position, header) ? header : undefined
+}
+
+/** Applies a whole frame, which is at `position` of what is read and at the end of the segment as it was so far. */
+export const applyFrame = (
+  state: JournalState,
+  segment: Segment,
+  reader: FrameReader,
+  position: number,
+  header: Header
+): void => {
+  reader.enter(position, header)
+  while (reader.more) state.apply(read(reader), segment, segment.end)
+  segment.end += aligned(header.bytes)
+}
+
+/** Of a segment's whole file: nothing of it comes after the end, else the frame there is damaged. */
+export const assertLast = (directory: Directory, { end, generation, slot }: Segment, bytes: Buffer): void => {
+  for (let at = nextMagic(bytes, end); at !== undefined; at = nextMagic(bytes, at + 1)) {
+    if (at > end && wholeHeader(bytes, at, { generation, offset: at, slot }) !== undefined) {
+      throw new Damaged(directory, slot, end, `the frame there is not whole, and one at ${at} is`)
+    }
+  }
 }
 
 /** A segment whose first frame is gone must not be taken for one that has never been begun. */

@@ -24,8 +24,57 @@ export interface Target {
   readonly grows: boolean
 }
 
-export class Slots {
-  private readonly directory: Directory
+/** Files of slots that are open for reading. */
+export class SlotFiles {
+  protected readonly directory: Directory
+  /** The one used last is at the end. */
+  private readonly readers = new Map<number, { readonly file: Promise<File>; users: number }>()
+  private isClosed = false
+
+  constructor(directory: Directory) {
+    this.directory = directory
+  }
+  /** Uses a slot's file for reading, and closes it once it has not been used for long. */
+  async reading<A>(slot: number, use: (file: File) => Promise<A>): Promise<A> {
+    if (this.isClosed) throw new Error(`${this.directory.path} is no longer read`)
+    const known = this.readers.get(slot)
+    const reader = known ?? { file: this.directory.open(slotName(slot), "read"), users: 0 }
+    this.readers.delete(slot)
+    this.readers.set(slot, reader)
+    reader.users++
+    try {
+      const file = await reader.file.catch((error) => {
+        this.readers.delete(slot)
+        throw error
+      })
+      return await use(file)
+    } finally {
+      reader.users--
+      await this.evict()
+    }
+  }
+  private async evict(): Promise<void> {
+    for (const [slot, { users }] of this.readers) {
+      if (this.readers.size <= openMax) return
+      if (users === 0) await this.forget(slot)
+    }
+  }
+  protected async forget(slot: number): Promise<void> {
+    const reader = this.readers.get(slot)
+    this.readers.delete(slot)
+    await reader?.file.then((file) => file.close()).catch(() => {})
+  }
+  /** Whoever reads after this was called gets the files that have these names now; reads under way may fail. */
+  async forgetAll(): Promise<void> {
+    await Promise.all([...this.readers.keys()].map((slot) => this.forget(slot)))
+  }
+  async close(): Promise<void> {
+    this.isClosed = true
+    await this.forgetAll()
+  }
+}
+
+export class Slots extends SlotFiles {
   private readonly segmentBytes: number
   /** Of their full size and durable, with nothing that is needed. */
   private readonly spares: Array<number> = []
@@ -36,13 +85,11 @@ export class Slots {
   /** The last change of the directory. */
   private changing: Promise<unknown> = Promise.resolve()
   private lastSlot = -1
-  /** Open for reading; the one used last is at the end. */
-  private readonly readers = new Map<number, { readonly file: Promise<File>; users: number }>()
   /** Told when a background step has failed; what it was for is tried again when it is needed. */
   onFailure: (error: unknown) => void = () => {}
 
   constructor(directory: Directory, segmentBytes: number) {
-    this.directory = directory
+    super(directory)
     this.segmentBytes = segmentBytes
   }
   /** A slot that was there at opening. */
@@ -141,40 +188,11 @@ export class Slots {
       await this.directory.sync()
     }).catch((error) => this.onFailure(error))
   }
-  /** Uses a slot's file for reading, and closes it once it has not been used for long. */
-  async reading<A>(slot: number, use: (file: File) => Promise<A>): Promise<A> {
-    const known = this.readers.get(slot)
-    const reader = known ?? { file: this.directory.open(slotName(slot), "read"), users: 0 }
-    this.readers.delete(slot)
-    this.readers.set(slot, reader)
-    reader.users++
-    try {
-      const file = await reader.file.catch((error) => {
-        this.readers.delete(slot)
-        throw error
-      })
-      return await use(file)
-    } finally {
-      reader.users--
-      await this.evict()
-    }
-  }
-  private async evict(): Promise<void> {
-    for (const [slot, { users }] of this.readers) {
-      if (this.readers.size <= openMax) return
-      if (users === 0) await this.forget(slot)
-    }
-  }
-  private async forget(slot: number): Promise<void> {
-    const reader = this.readers.get(slot)
-    this.readers.delete(slot)
-    await reader?.file.then((file) => file.close()).catch(() => {})
-  }
-  async close(): Promise<void> {
+  override async close(): Promise<void> {
     this.isClosing = true
     await this.preparing
     await this.changing
-    for (const slot of this.readers.keys()) await this.forget(slot)
+    await super.close()
   }
 }
 

@@ -31,7 +31,7 @@ const watchedDirectory = (directory: Directory): Directory => ({
   lock: () => settled(directory.lock())
 })
 export const watchedStorage: Storage = {
-  open: (directory) => settled(nodeStorage.open(directory)).then(watchedDirectory)
+  open: (directory, mode) => settled(nodeStorage.open(directory, mode)).then(watchedDirectory)
 }
 const isQuiet = (): boolean => underWay === 0
 export const turn: Effect.Effect<void> = Effect.promise(async () => {

@@ -54,7 +54,14 @@ export class Life {
   readonly chance: Chance
   settings: Settings
   readonly storage: Storage = {
-    open: (path) => this.answer({ what: `open ${path}`, act: () => this.directory(path) })
+    open: (path, mode) =>
+      this.answer({
+        what: `open ${path}`,
+        act: () => {
+          if (mode === "read" && !this.folders.has(path)) throw failed("ENOENT", `open ${path}`)
+          return this.directory(path)
+        }
+      })
   }
   private readonly turns: Turns
   private readonly folders = new Map<string, Folder>()
