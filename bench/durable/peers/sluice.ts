@@ -31,10 +31,15 @@ export const open = (opened: Opened, record = Items, retention?: DiskLog.Retenti
     return { context, store }
   }).pipe(Effect.orDie)
 
-/** Stores values until the journal writes to files whose blocks are there, as it does all its life but for its beginning. */
+/**
+ * Stores values until the journal writes to files whose blocks are there, as it does all its life but for its beginning, and
+ * has tidied up behind that.
+ */
 export const settled = (opened: Opened, store: Store): Effect.Effect<void, WrongDelivery> => {
   const items = itemsOf(1000, 100)
-  return Effect.repeat(inFlight(store, items, 100), { until: () => opened.stats().rollovers > 1 })
+  return Effect.repeat(inFlight(store, items, 100), { until: () => opened.stats().rollovers > 1 }).pipe(
+    Effect.andThen(Effect.sleep("100 millis"))
+  )
 }
 
 /** The log alone, to be read. */

@@ -64,7 +64,7 @@ export interface JournalOptions {
 
 /** What the journal does, since it was opened. */
 export interface JournalStats {
-  /** Each of them one write and one fdatasync. */
+  /** Each of them one write that is made durable. */
   readonly flushes: number
   readonly failures: number
   /** Segments begun. */

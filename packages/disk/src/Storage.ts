@@ -12,6 +12,11 @@ import { nodeStorage } from "./internal/nodeStorage.ts"
 export interface File {
   /** Answers with how much was written, which may be less than asked for. */
   readonly write: (bytes: Uint8Array, position: number, done: (error: Error | null, written: number) => void) => void
+  /**
+   * As `write`, and what it answers for is durable: a write and a datasync, or one call of the system that does both. After
+   * it failed nothing is known of what was written.
+   */
+  readonly writeThrough: File["write"]
   /** Answers with how much was read: less than asked for at the end of the file. */
   readonly read: (into: Uint8Array, position: number, done: (error: Error | null, read: number) => void) => void
   /** Makes everything written so far durable, also the file's length. After it failed nothing is known of what was written. */

@@ -9,6 +9,8 @@ export interface Codec<in out A> {
   readonly version: number
   /** Throws where the value does not fit the schema. The bytes may be a view of a larger buffer. */
   readonly encode: (value: A) => Uint8Array
+  /** As `encode`, as the text of which those bytes are the UTF-8. */
+  readonly encodeText: (value: A) => string
   /** None where the bytes do not decode, and for a version that is later, or has no migration. Never throws. */
   readonly decode: (version: number, bytes: Uint8Array) => Option.Option<A>
 }
@@ -32,13 +34,15 @@ export const codecOf = <A>(record: Omit<RecordInfo<A>, "key">): Codec<A> => {
   const compile = (codec: Schema.Codec<A, any>): Decode => Schema.decodeUnknownExit(Schema.toCodecJson(codec))
   const current = compile(schema)
   const earlier = new Map(Object.entries(migrations).map(([from, codec]) => [Number(from), compile(codec)]))
+  const encodeText = (value: A): string => {
+    const json = JSON.stringify(encode(value))
+    if (json === undefined) throw new TypeError(`${String(value)} has no JSON`)
+    return json
+  }
   return {
     version,
-    encode: (value) => {
-      const json = JSON.stringify(encode(value))
-      if (json === undefined) throw new TypeError(`${String(value)} has no JSON`)
-      return toBytes(json)
-    },
+    encode: (value) => toBytes(encodeText(value)),
+    encodeText,
     decode: (from, bytes) => {
       const decode = from === version ? current : earlier.get(from)
       if (decode === undefined) return Option.none()

@@ -16,7 +16,7 @@ import { Lagged, type Reader, RecordClosed } from "../Reader.ts"
 import { codecOf } from "./codec.ts"
 import type { Engine, Stored } from "./engine.ts"
 import { NothingRead } from "./engineCursor.ts"
-import { EngineStore, type EngineStoreOptions, Writing } from "./engineStore.ts"
+import { type Encoded, EngineStore, type EngineStoreOptions, Writing } from "./engineStore.ts"
 import type { Hold } from "./groupTable.ts"
 import type { Place } from "./logState.ts"
 import { misread, placeOf } from "./place.ts"
@@ -92,17 +92,17 @@ class EngineLog<in out A> extends StoreBuffer<A> implements Log<A> {
     const { log } = this
     if (log.closing) return this.drop()
     if (log.isBusy()) return this.dropFull()
-    const bytes = this.encoded(value)
-    if (bytes instanceof Misfit) {
+    const encoded = this.encoded(value)
+    if (encoded instanceof Misfit) {
       return this.misfits.run(() =>
         Effect.logWarning(
           `record "${this.record}": \`produce\` drops values that do not encode: ${log.failed} failed so far. ${
-            String(bytes.cause)
+            String(encoded.cause)
           }`
         )
       )
     }
-    log.store(value, bytes)
+    log.store(value, encoded)
     return Exit.void
   }
   override decideProduceAsync<B extends A>(value: B): Effect.Effect<void, ProduceError<B>> {
@@ -114,14 +114,14 @@ class EngineLog<in out A> extends StoreBuffer<A> implements Log<A> {
   private decideWriting<B extends A>(value: B, waits: Waits | undefined): Effect.Effect<void, ProduceError<B>> {
     const { log, record } = this
     if (log.closing) return this.refuse(value)
-    const bytes = this.encoded(value)
-    if (bytes instanceof Misfit) {
-      const { cause } = bytes
+    const encoded = this.encoded(value)
+    if (encoded instanceof Misfit) {
+      const { cause } = encoded
       return Exit.fail(withoutStack(() => new BufferFailed({ record, value, cause })))
     }
-    return waiting<void, ProduceError<B>>(new Writing<A>(log, value, bytes, waits))
+    return waiting<void, ProduceError<B>>(new Writing<A>(log, value, encoded, waits))
   }
-  private encoded(value: A): Uint8Array | Misfit {
+  private encoded(value: A): Encoded | Misfit {
     try {
       return this.log.encode(value)
     } catch (cause) {

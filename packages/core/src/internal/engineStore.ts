@@ -19,6 +19,9 @@ import { Throttle } from "./throttle.ts"
 import type { Waits } from "./verbs.ts"
 import { withoutStack } from "./withoutStack.ts"
 
+/** A text for an engine that takes it, else bytes. */
+export type Encoded = Uint8Array | string
+
 export interface EngineStoreOptions<A> {
   readonly record: string
   readonly engine: Engine
@@ -113,8 +116,8 @@ export class EngineStore<A> extends RefusingStore<A> implements CursorHost<A> {
   isFull(): boolean {
     return this.engine.isFull()
   }
-  encode(value: A): Uint8Array {
-    return this.codec.encode(value)
+  encode(value: A): Encoded {
+    return this.engine.appendText === undefined ? this.codec.encode(value) : this.codec.encodeText(value)
   }
   decode(version: number, bytes: Uint8Array): Option.Option<A> {
     return this.codec.decode(version, bytes)
@@ -127,25 +130,26 @@ export class EngineStore<A> extends RefusingStore<A> implements CursorHost<A> {
     return "Accepted"
   }
   put(value: A): void {
-    let bytes: Uint8Array
+    let encoded: Encoded
     try {
-      bytes = this.encode(value)
+      encoded = this.encode(value)
     } catch (cause) {
       throw new TypeError(`record "${this.record}": a value does not encode: ${String(cause)}`, { cause })
     }
-    this.store(value, bytes)
+    this.store(value, encoded)
   }
   /** Only where it is not busy: nobody waits for the answer. */
-  store(value: A, bytes: Uint8Array): void {
-    this.append(bytes, (failure) => {
+  store(value: A, encoded: Encoded): void {
+    this.append(encoded, (failure) => {
       this.answered(value, failure)
       if (failure !== undefined) this.lose(failure.cause)
     })
   }
-  append(bytes: Uint8Array, done: (failure?: { readonly cause: unknown }) => void): void {
+  append(encoded: Encoded, done: (failure?: { readonly cause: unknown }) => void): void {
     this.inFlight++
     this.produced++
-    this.engine.append(bytes, done)
+    if (typeof encoded === "string") this.engine.appendText!(encoded, done)
+    else this.engine.append(encoded, done)
   }
   /** The engine has stored `value`, or has failed to. */
   answered(value: A, failure: { readonly cause: unknown } | undefined): void {
@@ -214,18 +218,18 @@ export class EngineStore<A> extends RefusingStore<A> implements CursorHost<A> {
 /** A producer that waits until its value is stored, and for room before that. */
 export class Writing<A> extends Waiter<A> {
   private readonly engineStore: EngineStore<A>
-  private readonly bytes: Uint8Array
+  private readonly encoded: Encoded
   private readonly waits: Waits | undefined
   private gone = false
 
-  constructor(store: EngineStore<A>, value: A, bytes: Uint8Array, waits: Waits | undefined) {
+  constructor(store: EngineStore<A>, value: A, encoded: Encoded, waits: Waits | undefined) {
     super(store, value)
     this.engineStore = store
-    this.bytes = bytes
+    this.encoded = encoded
     this.waits = waits
   }
   override enter(): void {
-    this.engineStore.append(this.bytes, (failure) => this.done(failure))
+    this.engineStore.append(this.encoded, (failure) => this.done(failure))
   }
   /** It goes on waiting, for the engine's answer. */
   override entered(): void {}

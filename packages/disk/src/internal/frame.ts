@@ -38,18 +38,23 @@ export interface Header extends Place {
   readonly bytes: number
 }
 
-/** Writes one frame after the other into memory of its own, which the next one overwrites. */
-export class FrameWriter {
-  private buffer = Buffer.alloc(64 * 1024)
+/** Writes one thing behind the other into memory of its own. */
+export class Writer {
+  protected buffer = Buffer.alloc(64 * 1024)
   private view = viewOf(this.buffer)
-  private end = headerBytes
+  protected end = 0
 
-  begin(): void {
-    this.end = headerBytes
-  }
-  /** So far, with the header. */
+  /** So far. */
   get bytes(): number {
     return this.end
+  }
+  /** How much fits before it needs more memory. */
+  get capacity(): number {
+    return this.buffer.length
+  }
+  /** Begins anew, in the same memory. */
+  clear(): void {
+    this.end = 0
   }
   u8(value: number): void {
     const position = this.take(1)
@@ -63,17 +68,43 @@ export class FrameWriter {
     const position = this.take(8)
     this.view.setFloat64(position, value, true)
   }
-  block(bytes: Uint8Array): void {
-    this.u32(bytes.length)
+  raw(bytes: Uint8Array): void {
     const position = this.take(bytes.length)
     this.buffer.set(bytes, position)
   }
-  text(text: string): void {
-    this.block(Buffer.from(text))
+  block(bytes: Uint8Array): void {
+    this.u32(bytes.length)
+    this.raw(bytes)
   }
-  /** Overwrites a number that was written before its value was known. */
-  u32At(position: number, value: number): void {
-    this.view.setUint32(position, value, true)
+  /** As the block of its UTF-8. */
+  text(text: string): void {
+    const start = this.take(4)
+    const position = this.take(3 * text.length)
+    const length = this.buffer.write(text, position)
+    this.end = position + length
+    this.view.setUint32(start, length, true)
+  }
+  /** What has been written. Valid until it writes more. */
+  written(): Uint8Array {
+    return this.buffer.subarray(0, this.end)
+  }
+  /** The position of so many bytes more. */
+  protected take(bytes: number): number {
+    const position = this.end
+    this.end += bytes
+    if (this.end > this.buffer.length) {
+      const larger = Buffer.alloc(Math.max(2 * this.buffer.length, this.end))
+      larger.set(this.buffer.subarray(0, position))
+      this.buffer = larger
+      this.view = viewOf(larger)
+    }
+    return position
+  }
+}
+/** Writes one frame after the other, each in the memory of the last. */
+export class FrameWriter extends Writer {
+  begin(): void {
+    this.end = headerBytes
   }
   /** The frame, padded to a multiple of the alignment. Valid until the next `begin`. */
   finish(place: Place, isFirst: boolean): Uint8Array {
@@ -91,18 +122,6 @@ export class FrameWriter {
     buffer.writeUInt32LE(place.slot, 28)
     buffer.writeUInt32LE(crc32(buffer.subarray(8, end)), 4)
     return buffer.subarray(0, padded)
-  }
-  /** The position of so many bytes more. */
-  private take(bytes: number): number {
-    const position = this.end
-    this.end += bytes
-    if (this.end > this.buffer.length) {
-      const larger = Buffer.alloc(Math.max(2 * this.buffer.length, this.end))
-      larger.set(this.buffer.subarray(0, position))
-      this.buffer = larger
-      this.view = viewOf(larger)
-    }
-    return position
   }
 }
 // Measured: a view's numbers cost a fraction of those of a Buffer's methods.

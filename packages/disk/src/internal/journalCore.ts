@@ -1,12 +1,13 @@
 /**
- * The journal at work: what has come since the last flush is written as one frame and flushed with one fdatasync, which all
+ * The journal at work: what has come since the last flush is written as one frame and flushed, which all
  * its callers share (group commit). One flush is under way at a time; what comes meanwhile is in the next.
  *
  * A write or a flush that fails is never tried again: nothing is known of what it left. Its callers and those that wait
  * are told, the segment ends where it was durable, and whoever comes next begins a new one.
  */
 import type { Directory } from "../Storage.ts"
-import { FrameWriter } from "./frame.ts"
+import { Block, type Done, type Failure, overheadBytes } from "./block.ts"
+import { FrameWriter, type Writer } from "./frame.ts"
 import {
   groupSection,
   type JournalState,
@@ -17,7 +18,7 @@ import {
 } from "./journalState.ts"
 import { Reading } from "./reading.ts"
 import { type Current, recover } from "./recovery.ts"
-import { type Note, overheadBytes, sizeOf, type Value, type ValuesSection, write, writeValues } from "./sections.ts"
+import { type Note, type ValuesSection, write, writeValues } from "./sections.ts"
 import { Slots } from "./slots.ts"
 
 export interface CoreOptions {
@@ -29,17 +30,6 @@ export interface CoreOptions {
   readonly queueBytes: number
   readonly now: () => number
 }
-export interface Failure {
-  readonly cause: unknown
-}
-export type Done = (failure?: Failure) => void
-
-interface Append extends Value {
-  readonly record: RecordState
-  readonly done: Done
-  /** Why it cannot be stored, whatever comes: told when it is its turn. */
-  readonly refusal: Failure | undefined
-}
 /** Anything but a value: written as it is when its flush begins. */
 interface Change {
   readonly sections: () => ReadonlyArray<Note>
@@ -47,23 +37,22 @@ interface Change {
 }
 /** Values of an old segment on their way to the current one. */
 interface Move {
-  readonly record: RecordState
   readonly first: number
-  readonly values: ReadonlyArray<Value>
+  readonly block: Block
   readonly done: Done
 }
 /** What one flush holds. */
 interface Batch {
-  /** Of the appends, in bytes. */
-  readonly bytes: number
-  readonly values: ReadonlyMap<RecordState, ReadonlyArray<Value>>
-  readonly appends: ReadonlyArray<Append>
+  readonly blocks: ReadonlyArray<Block>
   readonly changes: ReadonlyArray<Change>
   readonly moves: ReadonlyArray<Move>
 }
 
 /** So many callers are resumed in one turn of the event loop: what they produce is flushed while the next are. */
 const resumedMax = 512
+/** Memory of blocks is kept for others, up to so many pieces of up to so many bytes. */
+const writersMax = 16
+const writerBytesMax = 1024 * 1024
 /** Microtasks between a flush and the next cut, so that the producers just woken are in it. */
 const joins = 4
 /** So much of a file that grows makes a spare, to leave it for. */
@@ -79,14 +68,17 @@ export class JournalCore {
   private generation: number
   private current: Current | undefined
   private readonly writer = new FrameWriter()
+  /** Of blocks that are stored. */
+  private readonly writers: Array<Writer> = []
   /** Segments on their way out. */
   private readonly leaving = new Map<Segment, Promise<void>>()
   /** To be called once a segment is begun of a generation after theirs: then its checkpoint is durable. */
   private afterCheckpoint: Array<{ readonly generation: number; readonly done: (isSaid: boolean) => void }> = []
-  private appends: Array<Append> = []
+  /** Values that wait for a flush, by record: the first block that was begun comes first. */
+  private blocks: Array<Block> = []
   private changes: Array<Change> = []
   /** Those that are to be told, in order; the first of them up to `told` have been. */
-  private answers: Array<{ readonly appends: ReadonlyArray<Append>; readonly failure: Failure | undefined }> = []
+  private answers: Array<{ readonly block: Block; readonly failure: Failure | undefined }> = []
   private told = 0
   private moves: Array<Move> = []
   private queuedBytes = 0
@@ -141,22 +133,37 @@ export class JournalCore {
   valueBytesMax(): number {
     return Math.floor(this.options.segmentBytes / 4)
   }
-  /** A value that does not fit is refused when those before it are durable. */
-  append(record: RecordState, at: number, version: number, bytes: Uint8Array, done: Done): void {
-    const append = { record, at, version, bytes, done, refusal: this.refusalOf(bytes) }
+  /**
+   * `value`: its bytes, or the text of which they are the UTF-8. One that does not fit is refused when those before it are
+   * durable.
+   */
+  append(record: RecordState, at: number, version: number, value: Uint8Array | string, done: Done): void {
+    const bytesMax = this.valueBytesMax()
+    let block = record.open ?? this.open(record)
+    // A text of so many characters has at most three times as many bytes, which is enough to know for almost all.
+    if (block.bytes + overheadBytes + 3 * value.length > bytesMax) {
+      const bytes = overheadBytes + (typeof value === "string" ? Buffer.byteLength(value) : value.length)
+      if (bytes > bytesMax) {
+        const cause = new RangeError(
+          `a value of ${bytes - overheadBytes} bytes does not fit the journal, which takes up to ${
+            bytesMax - overheadBytes
+          }: a quarter of its segmentBytes`
+        )
+        block.refuse({ cause })
+      } else if (block.bytes + bytes > bytesMax) block = this.open(record)
+    }
+    const before = block.bytes
+    if (!block.refusals?.has(block.dones.length)) block.add(at, version, value)
+    block.dones.push(done)
     record.queued++
     this.queuedCount++
-    this.queuedBytes += sizeOf(append)
-    this.appends.push(append)
+    this.queuedBytes += block.bytes - before
     this.schedule()
   }
-  private refusalOf(bytes: Uint8Array): Failure | undefined {
-    const bytesMax = this.valueBytesMax() - overheadBytes
-    if (bytes.length <= bytesMax) return undefined
-    const cause = new RangeError(
-      `a value of ${bytes.length} bytes does not fit the journal, which takes up to ${bytesMax}: a quarter of its segmentBytes`
-    )
-    return { cause }
+  private open(record: RecordState): Block {
+    const block = record.open = new Block(record, this.writers.pop())
+    this.blocks.push(block)
+    return block
   }
   /** Makes something durable that is not a value; `sections` is asked when its flush begins. */
   change(sections: () => ReadonlyArray<Note>, done: Done): void {
@@ -164,7 +171,7 @@ export class JournalCore {
     this.schedule()
   }
   private hasMore(): boolean {
-    return this.appends.length > 0 || this.changes.length > 0 || this.moves.length > 0
+    return this.blocks.length > 0 || this.changes.length > 0 || this.moves.length > 0
   }
   private schedule(): void {
     if (this.scheduled || this.flushing) return
@@ -204,31 +211,20 @@ export class JournalCore {
     const bytesMax = this.valueBytesMax()
     let bytes = 0
     let count = 0
-    const values = new Map<RecordState, Array<Value>>()
-    let record: RecordState | undefined
-    let some: Array<Value> = []
-    for (const append of this.appends) {
-      const size = sizeOf(append)
-      if (count > 0 && bytes + size > bytesMax) break
+    for (const block of this.blocks) {
+      if (count > 0 && bytes + block.bytes > bytesMax) break
       count++
-      bytes += size
-      if (append.refusal !== undefined) continue
-      if (append.record !== record) {
-        record = append.record
-        some = values.get(record) ?? []
-        values.set(record, some)
-      }
-      some.push(append)
+      bytes += block.bytes
+      if (block.record.open === block) block.record.open = undefined
     }
-    const appends = this.appends
-    this.appends = count === appends.length ? [] : appends.splice(count)
+    const blocks = this.blocks.splice(0, count)
     const { changes, moves } = this
     this.changes = []
     this.moves = []
-    return { bytes, values, appends, changes, moves }
+    return { blocks, changes, moves }
   }
   private frameOf(
-    { changes, moves, values }: Batch,
+    { blocks, changes, moves }: Batch,
     segment: Segment,
     isFirst: boolean
   ): { readonly bytes: Uint8Array; readonly placed: ReadonlyArray<ValuesSection> } {
@@ -237,9 +233,11 @@ export class JournalCore {
     writer.begin()
     if (isFirst) { for (const section of state.checkpoint(segment.generation)) write(writer, section) }
     for (const { sections } of changes) for (const section of sections()) write(writer, section)
-    for (const { first, record, values } of moves) placed.push(writeValues(writer, record.id, first, values))
-    for (const [record, some] of values) {
-      placed.push(writeValues(writer, record.id, record.next, some))
+    for (const { block, first } of moves) placed.push(writeValues(writer, first, block))
+    for (const block of blocks) {
+      const { record } = block
+      // Two of the same record do not fit one frame.
+      if (block.count > 0) placed.push(writeValues(writer, record.next, block))
       if (record.moved) write(writer, { _tag: "Oldest", record: record.id, oldest: record.oldest })
     }
     const bytes = writer.finish({ generation: segment.generation, offset: segment.end, slot: segment.slot }, isFirst)
@@ -264,14 +262,12 @@ export class JournalCore {
     const { file, segment } = to
     let written = 0
     const next = (): void =>
-      file.write(frame.bytes.subarray(written), segment.end + written, (error, count) => {
+      file.writeThrough(frame.bytes.subarray(written), segment.end + written, (error, count) => {
         if (error !== null) return this.failed(error, batch, to)
         if (count === 0) return this.failed(new Error("the file takes no more bytes"), batch, to)
         written += count
-        if (written < frame.bytes.length) return next()
-        file.datasync((error) =>
-          error === null ? this.stored(to, frame.bytes.length, frame.placed, batch) : this.failed(error, batch, to)
-        )
+        if (written < frame.bytes.length) next()
+        else this.stored(to, frame.bytes.length, frame.placed, batch)
       })
     next()
   }
@@ -293,11 +289,12 @@ export class JournalCore {
     for (const section of placed) state.placed(section, segment, segment.end)
     segment.end += bytes
     this.flushes++
-    this.queuedBytes -= batch.bytes
-    this.queuedCount -= batch.appends.length
-    for (const record of batch.values.keys()) {
+    for (const { bytes, dones, record, writer } of batch.blocks) {
+      this.queuedBytes -= bytes
+      this.queuedCount -= dones.length
       record.moved = false
       this.expire(record)
+      this.reuse(writer)
     }
     if (before !== to) this.tidy(segment)
     else if (this.closing === undefined) {
@@ -306,10 +303,10 @@ export class JournalCore {
     }
     this.flushing = false
     // So many do not wait for those who are woken now: the disk has work while they run.
-    const isBusy = this.appends.length >= resumedMax / 2
+    const isBusy = this.queuedCount >= resumedMax / 2
     if (isBusy) this.flush()
     this.answer(batch, undefined)
-    for (const record of batch.values.keys()) this.listeners.get(record)?.advanced()
+    for (const { record } of batch.blocks) this.listeners.get(record)?.advanced()
     this.tellRoom()
     if (!isBusy) this.goOn()
   }
@@ -339,37 +336,42 @@ export class JournalCore {
   }
   /** Those of the flush, and those that wait for the next. */
   private failAll(cause: unknown, batch: Batch | undefined): void {
-    const { appends, changes, moves } = this
-    this.appends = []
+    const { blocks, changes, moves } = this
+    this.blocks = []
     this.changes = []
     this.moves = []
     this.queuedBytes = 0
     this.queuedCount = 0
+    for (const { record } of blocks) record.open = undefined
     if (batch !== undefined) this.answer(batch, { cause })
-    this.answer({ appends, changes, moves }, { cause })
+    this.answer({ blocks, changes, moves }, { cause })
     this.tellRoom()
   }
-  private answer(
-    { appends, changes, moves }: Pick<Batch, "appends" | "changes" | "moves">,
-    failure: Failure | undefined
-  ): void {
+  private answer({ blocks, changes, moves }: Batch, failure: Failure | undefined): void {
     for (const { done } of changes) done(failure)
     for (const { done } of moves) done(failure)
-    if (this.answers.push({ appends, failure }) === 1) this.answerSome()
+    const isTelling = this.answers.length > 0
+    for (const block of blocks) this.answers.push({ block, failure })
+    if (!isTelling) this.answerSome()
   }
   /** Tells the producers in order, so many in a turn of the event loop. */
   private readonly answerSome = (): void => {
     for (let left = resumedMax; this.answers.length > 0; this.told = 0) {
-      const { appends, failure } = this.answers[0]!
-      while (this.told < appends.length) {
+      const { block: { dones, record, refusals }, failure } = this.answers[0]!
+      while (this.told < dones.length) {
         if (left-- === 0) return void setImmediate(this.answerSome)
-        const { done, record, refusal } = appends[this.told++]!
+        const index = this.told++
         record.queued--
-        done(failure ?? refusal)
+        dones[index]!(failure ?? refusals?.get(index))
         if (record.queued === 0) record.whenStored?.()
       }
       this.answers.shift()
     }
+  }
+  private reuse(writer: Writer): void {
+    if (this.writers.length >= writersMax || writer.capacity > writerBytesMax) return
+    writer.clear()
+    this.writers.push(writer)
   }
   private tellRoom(): void {
     for (const { roomMade } of this.listeners.values()) roomMade()
@@ -454,12 +456,14 @@ export class JournalCore {
     const stored = await this.reading.read(record, first, Math.min(extent.count, 512))
     // It may have expired meanwhile.
     if (extent.first !== first || stored.length === 0) return
-    const bytesMax = this.valueBytesMax()
-    let bytes = 0
-    const values = stored.filter((value, i) => (bytes += sizeOf(value)) <= bytesMax || i === 0)
+    const block = new Block(record)
+    for (const { at, bytes, version } of stored) {
+      if (block.count > 0 && block.bytes + overheadBytes + bytes.length > this.valueBytesMax()) break
+      block.add(at, version, bytes)
+    }
     await new Promise<void>((resolve, reject) => {
       const done: Done = (failure) => failure === undefined ? resolve() : reject(failure.cause)
-      this.moves.push({ record, first, values, done })
+      this.moves.push({ first, block, done })
       this.schedule()
     })
   }

@@ -1,7 +1,8 @@
 /** One record of a journal, as an engine of a log. */
 import { type Committed, type Engine, GroupTable, type Hold, type Listed, type Place } from "@sluice/core/Engine"
 import { Effect } from "effect"
-import type { Failure, JournalCore } from "./journalCore.ts"
+import type { Failure } from "./block.ts"
+import type { JournalCore } from "./journalCore.ts"
 import type { Limits, RecordState } from "./journalState.ts"
 
 export interface JournalEngineOptions {
@@ -51,10 +52,11 @@ export class JournalEngine implements Engine {
   readonly blockers = (): ReadonlyArray<string> =>
     this.record.groups.holding(this.record.oldest).map((name) => `group "${name}"`)
 
-  readonly append = (bytes: Uint8Array, done: (failure?: Failure) => void): void => {
+  readonly append = (value: Uint8Array | string, done: (failure?: Failure) => void): void => {
     const at = this.newestAt = Math.max(this.newestAt, this.now())
-    this.core.append(this.record, at, this.version, bytes, done)
+    this.core.append(this.record, at, this.version, value, done)
   }
+  readonly appendText = this.append
   readonly listen = (listener: { readonly advanced: () => void; readonly roomMade: () => void }): void => {
     this.core.listeners.set(this.record, listener)
   }

@@ -6,6 +6,7 @@
  * extent; values that were copied forward leave their old extent for one in the current segment.
  */
 import { GroupTable } from "@sluice/core/Engine"
+import type { Block } from "./block.ts"
 import type {
   Extent,
   GroupSection,
@@ -114,6 +115,8 @@ export class RecordState {
   moved = false
   /** Values that are taken, and neither durable nor failed. */
   queued = 0
+  /** What new values are added to. */
+  open: Block | undefined
   /** Called when there are none of them any more. */
   whenStored: (() => void) | undefined
 

@@ -1,9 +1,9 @@
 /**
- * The file system of this machine, by `node:fs`. A sync is what Node makes of it: fdatasync on Linux, `F_FULLFSYNC` on
+ * The file system of this machine, by `node:fs`. A sync is what Node makes of it: fdatasync or O_DSYNC on Linux, `F_FULLFSYNC` on
  * macOS, FlushFileBuffers on Windows, where a directory cannot be synced and need not be.
  */
 /// <reference types="node" />
-import { close, fdatasync, fstat, open as openFile, read, write } from "node:fs"
+import { close, constants, fdatasync, fstat, open as openFile, read, write } from "node:fs"
 import { access, mkdir, open, readdir, unlink } from "node:fs/promises"
 import { basename, dirname, join, resolve } from "node:path"
 import { promisify } from "node:util"
@@ -54,8 +54,15 @@ const nodeDirectory = (path: string): Directory => {
   }
 }
 
-const flags = { create: "wx+", write: "r+", read: "r" } as const
-const descriptor = promisify<string, string, number>(openFile)
+/**
+ * Whether files are opened so that a write answers once it is durable, as after an fdatasync. Measured: one call instead of
+ * two takes a seventh less, and needs the event loop only at its end. Elsewhere than on Linux it would not reach the medium.
+ */
+const writesThrough = process.platform === "linux"
+const { O_CREAT, O_DSYNC, O_EXCL, O_RDONLY, O_RDWR } = constants
+const through = writesThrough ? O_DSYNC : 0
+const flags = { create: O_RDWR | O_CREAT | O_EXCL | through, write: O_RDWR | through, read: O_RDONLY } as const
+const descriptor = promisify<string, number, number>(openFile)
 const closeDescriptor = promisify(close)
 const statistics = promisify(fstat)
 
@@ -77,6 +84,13 @@ class NodeFile implements File {
     write(this.fd, bytes, 0, bytes.length, position, (error, written) => {
       this.landed()
       done(error, written ?? 0)
+    })
+  }
+  writeThrough(bytes: Uint8Array, position: number, done: (error: Error | null, written: number) => void): void {
+    if (writesThrough) return this.write(bytes, position, done)
+    this.write(bytes, position, (error, written) => {
+      if (error !== null) return done(error, 0)
+      this.datasync((error) => done(error, error === null ? written : 0))
     })
   }
   read(into: Uint8Array, position: number, done: (error: Error | null, read: number) => void): void {

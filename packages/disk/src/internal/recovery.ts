@@ -21,7 +21,7 @@ import {
 } from "./frame.ts"
 import { JournalState, Segment } from "./journalState.ts"
 import { read } from "./sections.ts"
-import { datasync, readAt, slotName, slotOf, type Slots, type Target, writeAt } from "./slots.ts"
+import { readAt, slotName, slotOf, type Slots, type Target, writeAt } from "./slots.ts"
 
 /** The medium has lost what was durable, or it is not a journal of ours. Says where. */
 export class Damaged extends Error {
@@ -86,7 +86,6 @@ export const recover = async (directory: Directory, slots: Slots): Promise<Recov
     // What a crash left may be in the page cache alone, and after a flush that failed the kernel takes it for written: so it
     // is written again, and durable before anybody reads it.
     await writeAt(file, last.bytes, last.offset)
-    await datasync(file)
   } catch (error) {
     await file.close().catch(() => {})
     throw error

@@ -3,6 +3,7 @@
  * that was so until then, so that opening reads no older segment.
  */
 import type { Stored } from "@sluice/core/Engine"
+import type { Block } from "./block.ts"
 import type { FrameReader, FrameWriter } from "./frame.ts"
 
 const tags = { record: 1, values: 2, group: 3, removed: 4, oldest: 5, segment: 6, index: 7, freed: 8 } as const
@@ -100,46 +101,16 @@ export type Section =
 /** Those that are written as they are. */
 export type Note = Exclude<Section, ValuesSection>
 
-/** One value on its way into a frame, or as it was read. */
-export interface Value {
-  readonly at: number
-  readonly version: number
-  readonly bytes: Uint8Array
-}
-/** Of a value that is stored, beside its bytes. */
-export const overheadBytes = 16
-/** In bytes, as it is stored. */
-export const sizeOf = (value: Value): number => overheadBytes + value.bytes.length
-
-/** Answers with how many bytes the values take. */
-export const writeValues = (
-  writer: FrameWriter,
-  record: number,
-  first: number,
-  values: ReadonlyArray<Value>
-): ValuesSection => {
+/** Writes the values of a block, the first of which has sequence `first`. */
+export const writeValues = (writer: FrameWriter, first: number, block: Block): ValuesSection => {
+  const { bytes, count, firstAt, lastAt, record: { id: record } } = block
   writer.u8(tags.values)
   writer.u32(record)
   writer.f64(first)
-  writer.u32(values.length)
-  const start = writer.bytes
-  writer.u32(0)
-  for (const { at, bytes, version } of values) {
-    writer.f64(at)
-    writer.u32(version)
-    writer.block(bytes)
-  }
-  const bytes = writer.bytes - start - 4
-  writer.u32At(start, bytes)
-  return {
-    _tag: "Values",
-    record,
-    first,
-    count: values.length,
-    bytes,
-    firstAt: values[0]!.at,
-    lastAt: values[values.length - 1]!.at
-  }
+  writer.u32(count)
+  writer.u32(bytes)
+  writer.raw(block.writer.written())
+  return { _tag: "Values", record, first, count, bytes, firstAt, lastAt }
 }
 export const write = (writer: FrameWriter, section: Note): void => {
   switch (section._tag) {

@@ -171,7 +171,6 @@ export class Slots extends SlotFiles {
         // The next journal finds no use for what is left unfilled.
         if (this.isClosing) return await this.remove(slot)
         await writeAt(file, zeros.subarray(0, this.segmentBytes - position), position)
-        await datasync(file)
       }
       this.spares.push(slot)
     } catch (error) {
@@ -196,14 +195,12 @@ export class Slots extends SlotFiles {
   }
 }
 
-export const datasync = (file: File): Promise<void> =>
-  new Promise((resolve, reject) => file.datasync((error) => error === null ? resolve() : reject(error)))
-/** All of it, in as many writes as it takes. */
+/** All of it, in as many writes as it takes, and durable. */
 export const writeAt = (file: File, bytes: Uint8Array, position: number): Promise<void> =>
   new Promise((resolve, reject) => {
     const write = (from: number): void => {
       if (from === bytes.length) return resolve()
-      file.write(bytes.subarray(from), position + from, (error, written) => {
+      file.writeThrough(bytes.subarray(from), position + from, (error, written) => {
         if (error !== null) reject(error)
         else if (written === 0) reject(new Error("the file takes no more bytes"))
         else write(from + written)

@@ -18,6 +18,7 @@ const settled = <A>(work: Promise<A>): Promise<A> => {
 const watchedFile = (file: File): File => ({
   write: (bytes, position, done) => file.write(bytes, position, answered(done)),
   read: (into, position, done) => file.read(into, position, answered(done)),
+  writeThrough: (bytes, position, done) => file.writeThrough(bytes, position, answered(done)),
   datasync: (done) => file.datasync(answered(done)),
   size: () => settled(file.size()),
   close: () => settled(file.close())

@@ -103,6 +103,13 @@ export class SimulatedFile implements File {
     )
   }
 
+  writeThrough(bytes: Uint8Array, position: number, done: Done): void {
+    this.write(bytes, position, (error, written) => {
+      if (error !== null) return done(error, 0)
+      this.datasync((error) => done(error, error === null ? written : 0))
+    })
+  }
+
   size(): Promise<number> {
     return new Promise((resolve, reject) =>
       this.ask(
