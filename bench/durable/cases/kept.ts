@@ -100,7 +100,7 @@ const valuesOf = (replay: Replay): FigureMatch => ({
     selected(`${select}, and Schema`, replay, (body, next) => decodeItem(text.decode(body)).sequence === next)
   ]
 })
-const [small, large] = [{ bytes: 100, count: 120_000 }, { bytes: 1024, count: 30_000 }]
+const [small, large] = [{ bytes: 100, count: 120_000 }, { bytes: 1024, count: 60_000 }]
 export const replay: FigureCase = {
   name: "replay",
   about: "all values are read back in order, from files that were just opened",

@@ -7,8 +7,9 @@ import { Damaged } from "./recovery.ts"
 import { type IndexSection, read, readHead, readValue, skipValue } from "./sections.ts"
 import { readAt, type SlotFiles } from "./slots.ts"
 
-/** Read at once, so that reading on finds the next frames in memory. */
-const chunkBytes = 256 * 1024
+/** Read at once, so that reading on finds the next frames in memory; more of it where someone does read on. */
+const chunkBytes = 64 * 1024
+const chunkBytesInOrder = 1024 * 1024
 const chunksMax = 8
 
 /** A run of whole frames. */
@@ -29,11 +30,12 @@ interface Chunk {
 export const framesAt = async (
   file: File,
   { generation, offset, slot }: Place,
-  end: number
+  end: number,
+  atOnce = chunkBytesInOrder
 ): Promise<{ readonly bytes: Buffer; readonly length: number }> => {
   const isOurs = (header: Header | undefined, length: number): header is Header =>
     header !== undefined && isAt(header, { generation, offset: offset + length, slot })
-  let bytes = await readAt(file, offset, Math.min(chunkBytes, end - offset))
+  let bytes = await readAt(file, offset, Math.min(atOnce, end - offset))
   const first = headerAt(bytes, 0)
   if (isOurs(first, 0) && first.bytes > bytes.length && first.bytes <= end - offset) {
     bytes = await readAt(file, offset, aligned(first.bytes))
@@ -53,6 +55,8 @@ export class Reading {
   private readonly state: JournalState
   /** Those used last are at the end. */
   private chunks: Array<Chunk> = []
+  /** What a reader in order will ask for next: on its way while that one takes what it has. */
+  private ahead: { readonly generation: number; readonly offset: number; readonly chunk: Promise<Chunk> } | undefined
 
   constructor(directory: Directory, slots: SlotFiles, state: JournalState) {
     this.directory = directory
@@ -142,7 +146,7 @@ export class Reading {
   }
   /** Whole frames from `offset` on, each of them checked. */
   private async chunkAt(segment: Segment, offset: number): Promise<Chunk> {
-    const { generation, slot } = segment
+    const { generation } = segment
     const known = this.chunks.findIndex((chunk) =>
       chunk.generation === generation && chunk.offset <= offset && offset < chunk.end
     )
@@ -151,22 +155,28 @@ export class Reading {
       this.chunks.push(chunk!)
       return chunk!
     }
+    const { ahead } = this
+    const isAhead = ahead !== undefined && ahead.generation === generation && ahead.offset === offset
+    const isNext = isAhead || this.chunks.at(-1)?.generation === generation && this.chunks.at(-1)?.end === offset
+    const load = () => this.load(segment, offset, isNext ? chunkBytesInOrder : chunkBytes)
+    const chunk = await (isAhead ? ahead.chunk.catch(load) : load())
+    this.chunks = [...this.chunks.slice(1 - chunksMax), chunk]
+    if (isNext && chunk.end < segment.end) {
+      const chunkAhead = this.load(segment, chunk.end, chunkBytesInOrder)
+      // Whoever asks for it then asks again.
+      chunkAhead.catch(() => {})
+      this.ahead = { generation, offset: chunk.end, chunk: chunkAhead }
+    }
+    return chunk
+  }
+  private async load({ end, generation, slot }: Segment, offset: number, atOnce: number): Promise<Chunk> {
     const { bytes, length } = await this.slots.reading(
       slot,
-      (file) => framesAt(file, { generation, offset, slot }, segment.end)
+      (file) => framesAt(file, { generation, offset, slot }, end, atOnce)
     )
     // What follows may be cut, or damaged: whoever gets there will see.
     if (length === 0) throw new Damaged(this.directory, slot, offset, "the frame there is not as it was written")
-    const chunk: Chunk = {
-      generation,
-      offset,
-      end: offset + length,
-      bytes,
-      reader: new FrameReader(bytes),
-      ended: undefined
-    }
-    this.chunks = [...this.chunks.slice(1 - chunksMax), chunk]
-    return chunk
+    return { generation, offset, end: offset + length, bytes, reader: new FrameReader(bytes), ended: undefined }
   }
   /** The index of a segment, from memory or from the checkpoint that has it. */
   async indexOf(segment: Segment): Promise<SegmentIndex> {
