@@ -1,5 +1,6 @@
 /** What it costs to store a value: fibers that wait for `produceAsync`, beside the disk itself and other stores. */
 import { Effect } from "effect"
+import type { Target } from "../../contestant.ts"
 import type { FigureCase, FigureMatch, Gauge } from "../../figures.ts"
 import { loopDelay } from "../../loopDelay.ts"
 import { percentiles } from "../../stopwatch.ts"
@@ -58,21 +59,25 @@ const lmdb = (load: Load): Gauge => ({
   read: (share) => Effect.flatMap(Lmdb.open, (store) => costOf(store, load, share))
 })
 
-const at = (title: string, load: Load, pass: number, stretch: number): FigureMatch => ({
+const at = (title: string, load: Load, target: Omit<Target, "contestant">): FigureMatch => ({
   title,
   columns: costColumns,
   ours: sluice(load),
   others: [raw(load)],
-  targets: [{ contestant: Raw.name, pass, stretch }]
+  targets: [{ contestant: Raw.name, ...target }]
 })
-const besideStores = (bytes: number): FigureMatch => {
-  const load = { drive: inFlight, size: 1000, count: bytes > 500 ? 40_000 : 120_000, bytes }
+/** Gates for what was measured where the disk answers in 0.15 ms: see docs/performance.md. */
+const besideStores = (bytes: number, [sqliteGate, lmdbGate]: readonly [number, number]): FigureMatch => {
+  const load = { drive: inFlight, size: 1000, count: bytes > 500 ? 40_000 : 240_000, bytes }
   return {
     title: `1,000 in flight, ${bytes} B, beside stores`,
     columns: costColumns,
     ours: sluice(load),
     others: [sqlite(load), lmdb(load)],
-    targets: [{ contestant: Sqlite.name, pass: 1.5, stretch: 2.5 }, { contestant: Lmdb.name, pass: 1.3, stretch: 2 }]
+    targets: [
+      { contestant: Sqlite.name, pass: 1.5, stretch: 2.5, gate: sqliteGate },
+      { contestant: Lmdb.name, pass: 1.3, stretch: 2, gate: lmdbGate }
+    ]
   }
 }
 
@@ -80,15 +85,24 @@ export const append: FigureCase = {
   name: "append",
   about: "to store a value of 100 B, or as said; a ratio below 1 is that of the raw disk to ours",
   matches: [
-    at("64 in flight", { drive: inFlight, size: 64, count: 32_768, bytes: 100 }, 0.65, 0.85),
-    at("1,000 in flight", { drive: inFlight, size: 1000, count: 120_000, bytes: 100 }, 0.25, 0.5),
-    at("16 produced together", { drive: together, size: 16, count: 6_400, bytes: 100 }, 0.45, 0.7)
+    at("64 in flight", { drive: inFlight, size: 64, count: 32_768, bytes: 100 }, {
+      pass: 0.65,
+      stretch: 0.85,
+      gate: 0.45
+    }),
+    at("1,000 in flight", { drive: inFlight, size: 1000, count: 240_000, bytes: 100 }, {
+      pass: 0.25,
+      stretch: 0.5,
+      // Beside a raw disk that stores a value in 0.25 µs: what a fiber needs to encode, wait and go on is more than that.
+      gate: 0.09
+    }),
+    at("16 produced together", { drive: together, size: 16, count: 6_400, bytes: 100 }, { pass: 0.45, stretch: 0.7 })
   ]
 }
 export const stores: FigureCase = {
   name: "stores",
   about: "to store a value, beside embedded stores that flush what they answer for",
-  matches: [besideStores(100), besideStores(1024)]
+  matches: [besideStores(100, [0.7, 0.9]), besideStores(1024, [1.2, 1])]
 }
 
 const alone = 300
@@ -121,7 +135,7 @@ export const latency: FigureCase = {
         const { store } = yield* Raw.open(items, 1)
         return yield* oneByOne(items, ({ sequence }) => store(sequence))
       })))],
-    targets: [{ contestant: Raw.name, pass: 1, stretch: 1 }]
+    targets: [{ contestant: Raw.name, pass: 1, stretch: 1, gate: 0.75 }]
   }]
 }
 
@@ -188,6 +202,6 @@ export const shared: FigureCase = {
     columns: costColumns,
     ours: spread("Sluice, one journal", 1),
     others: [spread("Sluice, 16 journals", 16)],
-    targets: [{ contestant: "Sluice, 16 journals", pass: 2.5, stretch: 3.5 }]
+    targets: [{ contestant: "Sluice, 16 journals", pass: 2.5, stretch: 3.5, gate: 1.9 }]
   }]
 }
