@@ -74,6 +74,7 @@ interface Found {
   readonly entries: ReadonlyArray<Log.Entry<Told>>
   readonly letters: ReadonlyArray<{ readonly sequence: number; readonly attempts: number }>
   readonly committed: number
+  readonly attempts: ReadonlyMap<number, number>
 }
 
 class Rounds {
@@ -86,8 +87,8 @@ class Rounds {
   private readonly sequences = new Map<string, number>()
   private readonly poison = new Set<number>()
   private readonly handled = new Set<number>()
-  /** Handed out as the last attempt but one: at the next the process may be gone before the handler says so. */
-  private readonly lastTried = new Set<number>()
+  /** How often what is not settled was handed out, as the last process left it. */
+  private attempts: ReadonlyMap<number, number> = new Map()
   private letters = new Set<number>()
   private committed = -1
   private acknowledged = 0
@@ -187,20 +188,20 @@ class Rounds {
     }
     this.checkSent(round, sent)
     this.checkHandled(begun, done, found)
-    this.letters = new Set(letters.map(({ sequence }) => sequence))
     for (const { attempts, sequence } of letters) {
       must(attempts === maxAttempts, () => `dead letter ${sequence} had ${attempts} attempts`)
-      // What shared a batch with poison may be on its last attempt when the process is killed from outside.
       must(
-        this.poison.has(sequence) || this.lastTried.has(sequence),
+        this.letters.has(sequence) || this.hasNoAttemptLeft(sequence),
         () => `${sequence} is a dead letter, and had attempts left`
       )
     }
+    this.letters = new Set(letters.map(({ sequence }) => sequence))
     must(committed >= this.committed, () => `committed went back from ${this.committed} to ${committed}`)
     for (let at = this.committed + 1; at <= committed; at++) {
       must(this.handled.has(at) || this.letters.has(at), () => `${at} is committed, and neither handled nor put aside`)
     }
     this.committed = committed
+    this.attempts = found.attempts
   }
   /** Whole, where it was before, and otherwise of this round and once. */
   private checkValue(round: number, sequence: number, value: Told | undefined): void {
@@ -232,20 +233,21 @@ class Rounds {
       )
     }
   }
+  private hasNoAttemptLeft(sequence: number): boolean {
+    return (this.attempts.get(sequence) ?? 0) >= maxAttempts
+  }
   /** It went on where the last one had committed, but for what goes ahead, having been tried before, and for dead letters. */
-  private checkHandled(begun: Said["begun"], done: Said["done"], { letters }: Found): void {
+  private checkHandled(begun: Said["begun"], done: Said["done"], { attempts, letters }: Found): void {
     for (const sequence of done) this.handled.add(sequence)
     const first = begun.reduce(
       (least, { attempt, sequence }) => attempt > 1 ? least : Math.min(least, sequence),
       Infinity
     )
-    const passed = new Set([
-      ...begun.map(({ sequence }) => sequence),
-      ...letters.map(({ sequence }) => sequence),
-      // Their letters may be on the way.
-      ...this.lastTried
-    ])
-    const left = first === Infinity ? -1 : this.keys.findIndex((_, at) => at > this.committed && !passed.has(at))
+    const passed = new Set([...begun, ...letters].map(({ sequence }) => sequence))
+    const left = first === Infinity ? -1 : this.keys.findIndex((_, at) =>
+      // A letter may be on the way.
+      at > this.committed && !passed.has(at) && !this.hasNoAttemptLeft(at)
+    )
     must(
       left < 0 || left >= first,
       () => `it went on at ${first}, with ${this.committed} committed, and left ${left} out`
@@ -255,8 +257,16 @@ class Rounds {
       () => `it handed out again what was committed: ${this.committed}`
     )
     for (const { attempt, sequence } of begun) {
-      if (attempt >= maxAttempts - 1) this.lastTried.add(sequence)
-      must(attempt <= maxAttempts, () => `${sequence} was handed out as attempt ${attempt}`)
+      const before = this.attempts.get(sequence) ?? 0
+      must(
+        attempt === before + 1 && attempt <= maxAttempts,
+        () => `${sequence} was handed out as attempt ${attempt}, after ${before}`
+      )
+    }
+    // The process may be gone before a handler says that it has begun.
+    for (const [sequence, attempt] of attempts) {
+      const before = this.attempts.get(sequence) ?? 0
+      must(attempt <= before + 1, () => `${sequence} had ${before} attempts, and has ${attempt}`)
     }
   }
 }
@@ -280,7 +290,12 @@ const found = Effect.gen(function*() {
   return {
     ...yield* all(log),
     letters: (yield* all(letters)).entries.map(({ value }) => Option.getOrThrow(value)),
-    committed: Number(listed?.committed ?? -1)
+    committed: Number(listed?.committed ?? -1),
+    attempts: new Map(
+      listed === undefined
+        ? []
+        : Array.from((yield* log.acquire(group, { from: "oldest" })).attempts, ([at, count]) => [Number(at), count])
+    )
   }
 })
 
