@@ -184,3 +184,43 @@ describe("a value that is persisted once and never again", () => {
     }
   })
 })
+
+describe("a flush that fails where a segment begins", () => {
+  /** The page cache shows what was written over it, and the medium may have what was written first. */
+  const acknowledgedAndFound = async (seed: number) => {
+    let disk = Faults.disk({ seed, tearsSectors: true, turnsMax: 1 })
+    const values: Array<string> = []
+    const appendTo = async (engine: JournalEngine, length: number) => {
+      const value = String(values.length).padStart(length, ".")
+      if (await append(engine, value).then(() => true, () => false)) values.push(value)
+    }
+    let engine = engineOf(await open(disk), "a")
+    for (let count = 0; count < 10; count++) {
+      await appendTo(engine, 350)
+      await turns(50)
+    }
+    const fail = async () => {
+      await append(engine, "lost").catch(() => {})
+      await turns(20)
+    }
+    // The first ends the segment; the second begins one in the spare file, which a part of the third is written over.
+    disk.adjust({ rates: { datasync: 1 } })
+    await fail()
+    await fail()
+    disk.adjust({ rates: { write: 1 } })
+    await fail()
+    disk.adjust({ rates: {} })
+    disk = disk.crash()
+    engine = engineOf(await open(disk), "a")
+    for (let count = 0; count < 3; count++) await appendTo(engine, 20)
+    disk = disk.powerLoss()
+    const found = await readAll(engineOf(await open(disk), "a"))
+    return { acknowledged: values, found }
+  }
+  it("leaves nothing that is taken for the newest segment after a loss of power", async () => {
+    for (let seed = 0; seed < 300; seed++) {
+      const { acknowledged, found } = await acknowledgedAndFound(seed)
+      assert.deepStrictEqual(found.filter((value) => acknowledged.includes(value)), acknowledged, `seed ${seed}`)
+    }
+  })
+})

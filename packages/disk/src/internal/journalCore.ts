@@ -446,7 +446,9 @@ export class JournalCore {
       if (segment.extents.size === 0 || segment.live() > segmentBytes * copiedBelow) continue
       for (const extent of segment.extents) {
         const record = this.state.records.get(extent.record)!
-        while (extent.count > 0 && segment.extents.has(extent)) await this.copySome(record, { extent, segment })
+        while (extent.count > 0 && segment.extents.has(extent) && this.closing === undefined) {
+          await this.copySome(record, { extent, segment })
+        }
       }
     }
     this.free()
@@ -454,8 +456,8 @@ export class JournalCore {
   private async copySome(record: RecordState, { extent }: Located): Promise<void> {
     const { first } = extent
     const stored = await this.reading.read(record, first, Math.min(extent.count, 512))
-    // It may have expired meanwhile.
-    if (extent.first !== first || stored.length === 0) return
+    // It may have expired meanwhile, or all may be about to end.
+    if (extent.first !== first || stored.length === 0 || this.closing !== undefined) return
     const block = new Block(record)
     for (const { at, bytes, version } of stored) {
       if (block.count > 0 && block.bytes + overheadBytes + bytes.length > this.valueBytesMax()) break

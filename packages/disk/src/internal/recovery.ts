@@ -77,7 +77,10 @@ export const recover = async (directory: Directory, slots: Slots): Promise<Recov
     }
   }
   const rest = found.filter(({ slot }) => !live.has(slot))
-  for (const { slot } of rest) await slots.reading(slot, (file) => assertOlder(directory, file, slot, generation))
+  for (const { slot } of rest) {
+    const isVoid = await slots.reading(slot, (file) => assertOlder(directory, file, slot, generation))
+    if (!isVoid) await makeVoid(directory, slot)
+  }
   for (const { slot } of rest) await slots.spare(slot)
   if (newest === undefined) return { state, current: undefined, generation }
   const { last, segment } = newest
@@ -161,8 +164,11 @@ export const assertLast = (directory: Directory, { end, generation, slot }: Segm
   }
 }
 
-/** A segment whose first frame is gone must not be taken for one that has never been begun. */
-const assertOlder = async (directory: Directory, file: File, slot: number, generation: number): Promise<void> => {
+/**
+ * A segment whose first frame is gone must not be taken for one that has never been begun. Answers whether the file cannot
+ * come to hold one that was begun: it has none, or one of before.
+ */
+const assertOlder = async (directory: Directory, file: File, slot: number, generation: number): Promise<boolean> => {
   const bytes = await readAt(file, 0, await file.size())
   for (let at = nextMagic(bytes, 0); at !== undefined; at = nextMagic(bytes, at + 1)) {
     const header = headerAt(bytes, at)
@@ -172,5 +178,21 @@ const assertOlder = async (directory: Directory, file: File, slot: number, gener
     if (isIntact(bytes, at, header)) {
       throw new Damaged(directory, slot, 0, `its first frame is not whole, and one at ${at} is`)
     }
+  }
+  const begun = bytes.subarray(0, headerBytes)
+  const first = headerAt(bytes, 0)
+  return begun.every((byte) => byte === 0)
+    || (first !== undefined && isAt(first, { ...first, offset: 0, slot }) && isIntact(bytes, 0, first))
+}
+/**
+ * A flush that failed may have left a first frame on the medium that the page cache no longer shows, since another that
+ * failed was written over it: after a loss of power it would be the newest, without what was acknowledged since.
+ */
+const makeVoid = async (directory: Directory, slot: number): Promise<void> => {
+  const file = await directory.open(slotName(slot), "write")
+  try {
+    await writeAt(file, new Uint8Array(headerBytes), 0)
+  } finally {
+    await file.close()
   }
 }
