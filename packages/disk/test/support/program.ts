@@ -150,10 +150,12 @@ export class Program {
         () => `${record.key} ends at ${engine.head()}, and ${record.stored.length} were acknowledged`
       )
       const groups = await groupsOf(engine)
-      for (const [name, { isThere, low }] of record.groups) {
+      for (const [name, { high, isThere, low }] of record.groups) {
+        const committed = groups.get(name)
         must(
-          isThere === "maybe" || groups.get(name) === (isThere ? low : undefined),
-          () => `${record.key} group ${name} committed ${groups.get(name)}, not ${low}`
+          isThere === "maybe"
+            || (committed === undefined ? !isThere : isThere && low <= committed && committed <= high),
+          () => `${record.key} group ${name} committed ${committed}, not ${low}..${high}`
         )
       }
       for (let at = engine.oldest(); at < engine.head(); at++) {
