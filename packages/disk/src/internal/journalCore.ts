@@ -512,7 +512,7 @@ export class JournalCore {
     })
     this.isClosed = true
     for (const { done } of this.afterCheckpoint) done(false)
-    await Promise.all([this.copying, ...this.leaving.values()])
+    await Promise.all([this.copying, ...this.leaving.values(), this.reading.close()])
     const { current } = this
     this.current = undefined
     await current?.file.close()

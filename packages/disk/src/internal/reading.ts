@@ -57,6 +57,9 @@ export class Reading {
   private chunks: Array<Chunk> = []
   /** What a reader in order will ask for next: on its way while that one takes what it has. */
   private ahead: { readonly generation: number; readonly offset: number; readonly chunk: Promise<Chunk> } | undefined
+  /** Of those, also of readers that went elsewhere. */
+  private readonly onTheirWay = new Set<Promise<unknown>>()
+  private isClosed = false
 
   constructor(directory: Directory, slots: SlotFiles, state: JournalState) {
     this.directory = directory
@@ -161,13 +164,20 @@ export class Reading {
     const load = () => this.load(segment, offset, isNext ? chunkBytesInOrder : chunkBytes)
     const chunk = await (isAhead ? ahead.chunk.catch(load) : load())
     this.chunks = [...this.chunks.slice(1 - chunksMax), chunk]
-    if (isNext && chunk.end < segment.end) {
+    if (isNext && chunk.end < segment.end && !this.isClosed) {
       const chunkAhead = this.load(segment, chunk.end, chunkBytesInOrder)
-      // Whoever asks for it then asks again.
-      chunkAhead.catch(() => {})
       this.ahead = { generation, offset: chunk.end, chunk: chunkAhead }
+      // Where it fails, whoever asks for it asks again.
+      const over = chunkAhead.catch(() => {}).finally(() => this.onTheirWay.delete(over))
+      this.onTheirWay.add(over)
     }
     return chunk
+  }
+  /** Reads nothing ahead any more, and waits for what is on its way. */
+  async close(): Promise<void> {
+    this.isClosed = true
+    this.ahead = undefined
+    await Promise.all(this.onTheirWay)
   }
   private async load({ end, generation, slot }: Segment, offset: number, atOnce: number): Promise<Chunk> {
     const { bytes, length } = await this.slots.reading(
