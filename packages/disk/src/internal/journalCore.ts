@@ -72,6 +72,7 @@ export class JournalCore {
   private readonly writers: Array<Writer> = []
   /** Segments on their way out. */
   private readonly leaving = new Map<Segment, Promise<void>>()
+  private trusting: Promise<void> = Promise.resolve()
   /** To be called once a segment is begun of a generation after theirs: then its checkpoint is durable. */
   private afterCheckpoint: Array<{ readonly generation: number; readonly done: (isSaid: boolean) => void }> = []
   /** Values that wait for a flush, by record: the first block that was begun comes first. */
@@ -296,8 +297,10 @@ export class JournalCore {
       this.expire(record)
       this.reuse(writer)
     }
-    if (before !== to) this.tidy(segment)
-    else if (this.closing === undefined) {
+    if (before !== to) {
+      this.trusting = this.trusting.then(() => this.slots.trust()).catch(this.couldNotLetGo)
+      this.tidy(segment)
+    } else if (this.closing === undefined) {
       const some = this.options.segmentBytes / 4
       if (segment.end > (to.grows ? Math.min(some, grownMax) : some)) this.slots.prepare()
     }
@@ -326,10 +329,7 @@ export class JournalCore {
     this.current = undefined
     for (const one of new Set([current, to])) {
       one?.file.close().catch(() => {})
-      // Its first frame may be whole; a later generation makes it void.
-      if (one !== undefined && one !== current) {
-        this.goes(one.segment, this.slots.spare(one.segment.slot))
-      }
+      if (one !== undefined && one !== current) this.slots.doubt({ slot: one.segment.slot, grows: one.grows })
     }
     this.failAll(cause, batch)
     this.goOn()
@@ -402,9 +402,10 @@ export class JournalCore {
     }
   }
   private goes(segment: Segment, work: Promise<void>): void {
-    const going = work.catch((error) => this.onProblem("could not let go of a segment", error))
+    const going = work.catch(this.couldNotLetGo)
     this.leaving.set(segment, going.finally(() => this.leaving.delete(segment)))
   }
+  private readonly couldNotLetGo = (error: unknown): void => this.onProblem("could not let go of a segment", error)
   private async letGo(segment: Segment): Promise<void> {
     const { segments } = this.state
     const indexed = [...segments.values()].filter((other) => other !== segment && other.indexIn === segment.generation)
@@ -512,7 +513,7 @@ export class JournalCore {
     })
     this.isClosed = true
     for (const { done } of this.afterCheckpoint) done(false)
-    await Promise.all([this.copying, ...this.leaving.values(), this.reading.close()])
+    await Promise.all([this.copying, this.trusting, ...this.leaving.values(), this.reading.close()])
     const { current } = this
     this.current = undefined
     await current?.file.close()

@@ -76,24 +76,35 @@ export const recover = async (directory: Directory, slots: Slots): Promise<Recov
       throw new Damaged(directory, slot, 0, `it should hold generation ${generation}, and holds ${holds ?? "none"}`)
     }
   }
-  const rest = found.filter(({ slot }) => !live.has(slot))
-  for (const { slot } of rest) {
+  const rest = found.map(({ slot }) => slot).filter((slot) => !live.has(slot))
+  const doubtful: Array<number> = []
+  for (const slot of rest) {
     const isVoid = await slots.reading(slot, (file) => assertOlder(directory, file, slot, generation))
-    if (!isVoid) await makeVoid(directory, slot)
+    if (!isVoid) doubtful.push(slot)
   }
-  for (const { slot } of rest) await slots.spare(slot)
-  if (newest === undefined) return { state, current: undefined, generation }
-  const { last, segment } = newest
+  const current = newest === undefined ? undefined : await goOn(directory, slots, newest)
+  try {
+    // Only now: that they are not needed may be said by the last frame.
+    for (const slot of doubtful) await makeVoid(directory, slot)
+    for (const slot of rest) await slots.spare(slot)
+  } catch (error) {
+    await current?.file.close().catch(() => {})
+    throw error
+  }
+  return { state, current, generation }
+}
+
+const goOn = async (directory: Directory, slots: Slots, { last, segment }: Replayed): Promise<Current> => {
   const file = await directory.open(slotName(segment.slot), "write")
   try {
     // What a crash left may be in the page cache alone, and after a flush that failed the kernel takes it for written: so it
     // is written again, and durable before anybody reads it.
     await writeAt(file, last.bytes, last.offset)
+    return { segment, file, grows: await slots.grows(segment.slot) }
   } catch (error) {
     await file.close().catch(() => {})
     throw error
   }
-  return { state, current: { segment, file, grows: await slots.grows(segment.slot) }, generation }
 }
 
 /** The header of the first frame of a file; undefined where there is none, of whatever it once was. It need not be whole. */

@@ -7,6 +7,8 @@ import type { Directory, File } from "../Storage.ts"
 
 /** Made and flushed at a time. Measured: with more the flushes of values in between wait for long, with less it takes long. */
 const fillBytes = 128 * 1024
+/** So many slots may be in doubt before they are written over. */
+const doubtfulMax = 4
 /** Files kept open for reading, at most, besides those in use. */
 const openMax = 64
 
@@ -78,6 +80,7 @@ export class Slots extends SlotFiles {
   private readonly segmentBytes: number
   /** Of their full size and durable, with nothing that is needed. */
   private readonly spares: Array<number> = []
+  private readonly doubtful: Array<Omit<Target, "file">> = []
   private preparing: Promise<void> | undefined
   /** Whether the last try to make a spare has failed: there is another one once a slot was taken. */
   private hasFailed = false
@@ -116,14 +119,34 @@ export class Slots extends SlotFiles {
   async take(): Promise<Target> {
     await this.preparing
     this.hasFailed = false
-    const slot = this.spares.shift()
-    if (slot === undefined) return this.create()
-    try {
-      return { slot, file: await this.directory.open(slotName(slot), "write"), grows: false }
-    } catch (error) {
-      this.spares.push(slot)
-      throw error
+    const spare = this.spares.shift()
+    if (spare !== undefined) {
+      return this.reopened({ slot: spare, grows: false }).catch((error) => {
+        this.spares.push(spare)
+        throw error
+      })
     }
+    if (this.doubtful.length < doubtfulMax) return this.create()
+    const doubtful = this.doubtful.shift()!
+    return this.reopened(doubtful).catch((error) => {
+      this.doubtful.push(doubtful)
+      throw error
+    })
+  }
+  private async reopened({ grows, slot }: Omit<Target, "file">): Promise<Target> {
+    return { slot, grows, file: await this.directory.open(slotName(slot), "write") }
+  }
+  /**
+   * The first flush to a slot has failed, and may have left a first frame that is whole. Until a later generation is durable
+   * the slot is only written over: a removal that is not durable would bring it back as the newest segment.
+   */
+  doubt(slot: Omit<Target, "file">): void {
+    this.doubtful.push(slot)
+  }
+  /** A later generation is durable: none of them is in doubt any more. */
+  async trust(): Promise<void> {
+    const slots = this.doubtful.splice(0)
+    for (const { slot } of slots) await this.spare(slot)
   }
   /** Makes a spare in the background, unless there is one. */
   prepare(): void {
