@@ -4,8 +4,7 @@ import type { Log } from "@sluice/core"
 import { DiskLog, Journal, Storage } from "@sluice/disk"
 import { CollectorLaws, Faults, LogLaws } from "@sluice/testing"
 import { Effect, Layer, type Scope } from "effect"
-import { inTemporaryDirectory } from "./support/directory.ts"
-import { turn as watched, watchedStorage } from "./support/watched.ts"
+import { turn as watched, watchedStorage, watchedTemporary } from "./support/watched.ts"
 
 /** Each log in a journal of its own. */
 const journaled = (
@@ -46,7 +45,7 @@ describe("collectors", () => {
 const onDisk = LogLaws.subject(
   "the journal on this machine's disk",
   LogLaws.promises.memory,
-  ({ capacity, retention }) => journaled(inTemporaryDirectory, () => watchedStorage, { ...retention, count: capacity }),
+  ({ capacity, retention }) => journaled(watchedTemporary, () => watchedStorage, { ...retention, count: capacity }),
   { turn: watched }
 )
 describe("logs, on this machine's disk", () => {

@@ -293,6 +293,7 @@ export class JournalCore {
     for (const { bytes, dones, record, writer } of batch.blocks) {
       this.queuedBytes -= bytes
       this.queuedCount -= dones.length
+      record.queued -= dones.length
       record.moved = false
       this.expire(record)
       this.reuse(writer)
@@ -343,6 +344,7 @@ export class JournalCore {
     this.queuedBytes = 0
     this.queuedCount = 0
     for (const { record } of blocks) record.open = undefined
+    for (const { dones, record } of [...(batch?.blocks ?? []), ...blocks]) record.queued -= dones.length
     if (batch !== undefined) this.answer(batch, { cause })
     this.answer({ blocks, changes, moves }, { cause })
     this.tellRoom()
@@ -361,11 +363,10 @@ export class JournalCore {
       while (this.told < dones.length) {
         if (left-- === 0) return void setImmediate(this.answerSome)
         const index = this.told++
-        record.queued--
         dones[index]!(failure ?? refusals?.get(index))
-        if (record.queued === 0) record.whenStored?.()
       }
       this.answers.shift()
+      if (record.queued === 0) record.whenStored?.()
     }
   }
   private reuse(writer: Writer): void {
@@ -397,13 +398,10 @@ export class JournalCore {
   private free(): void {
     for (const segment of this.state.segments.values()) {
       if (segment.extents.size === 0 && segment !== this.current?.segment && !this.leaving.has(segment)) {
-        this.goes(segment, this.letGo(segment))
+        const going = this.letGo(segment).catch(this.couldNotLetGo)
+        this.leaving.set(segment, going.finally(() => this.leaving.delete(segment)))
       }
     }
-  }
-  private goes(segment: Segment, work: Promise<void>): void {
-    const going = work.catch(this.couldNotLetGo)
-    this.leaving.set(segment, going.finally(() => this.leaving.delete(segment)))
   }
   private readonly couldNotLetGo = (error: unknown): void => this.onProblem("could not let go of a segment", error)
   private async letGo(segment: Segment): Promise<void> {
