@@ -1,6 +1,7 @@
 // The public list, as it reads for a user: import { Buffer, Consumer, Record, Source, Topology } from "@sluice/core"
 export * as Buffer from "./Buffer.ts"
 export * as Collector from "./Collector.ts"
+export * as Completion from "./Completion.ts"
 export * as Consumer from "./Consumer.ts"
 export * as Engine from "./Engine.ts"
 export * as Log from "./Log.ts"

@@ -4,7 +4,8 @@
  * What an application writes, and what must not compile. Nothing here runs: `pnpm check` type-checks it, and a line
  * marked `@ts-expect-error` that compiles is an error.
  */
-import { Buffer, Collector, Consumer, Log, Record, Source, Topology, Transform } from "@sluice/core"
+import { Buffer, Collector, Completion, Consumer, Log, Record, Source, Topology, Transform } from "@sluice/core"
+import type { Assembly } from "@sluice/core/Component"
 import {
   Context,
   Effect,
@@ -193,3 +194,32 @@ export const parking: Effect.Effect<
   Log.LogFailed | Record.WriterConflict,
   Reading | Log.LogOf<Reading> | Parked | Scope.Scope
 > = Collector.make(Reading, { group: "parking", deadLetter: { record: Parked, as: (letter) => letter } })
+
+// Completions: a service that is given as a value is not asked for.
+declare const flowStore: Completion.FlowStore
+declare const completions: Completion.CompletionBackend
+type Asked<L extends Layer.Any> = Layer.Services<L>
+declare const exactly: <Expected>() => <L extends Layer.Layer<never, never, any>>(
+  component: [Asked<L>] extends [Expected] ? [Expected] extends [Asked<L>] ? L : never : never
+) => void
+exactly<Assembly | Completion.Completions | Completion.Dependencies>()(Completion.listener({ name: "listener" }))
+exactly<Assembly | Completion.Dependencies>()(Completion.listener({ name: "listener", backend: completions }))
+exactly<Assembly | Completion.Completions>()(Completion.listener({ name: "listener", store: flowStore }))
+exactly<Assembly>()(Completion.listener({ name: "listener", backend: completions, store: flowStore }))
+exactly<Assembly | Completion.Dependencies>()(Completion.reconciler({ name: "reconciler" }))
+exactly<Assembly>()(Completion.reconciler({ name: "reconciler", store: flowStore }))
+export const heard: Stream.Stream<
+  Completion.CompletionPayload,
+  Completion.SubscribeError,
+  Completion.Completions
+> = Completion.completions({ filter: { tag: ["line", "4"] } })
+// @ts-expect-error a skip is the store's own: nobody completes with it
+flowStore.complete({ executionId: "a", attempt: 1, outcome: "skipped" })
+// @ts-expect-error a cursor is what a signal came with
+Completion.completions({ from: "0-1" })
+export const FlowApp: Layer.Layer<Topology.Topology, Topology.TopologyInvalid, Completion.Completions> = Topology.layer(
+  Layer.merge(
+    Completion.listener({ name: "listener", store: flowStore }),
+    Completion.reconciler({ name: "reconciler", store: flowStore })
+  )
+)

@@ -3,7 +3,7 @@ import { Graph } from "effect"
 
 export interface Node {
   readonly name: string
-  readonly kind: "Record" | "Source" | "Consumer" | "Transform" | "Collector"
+  readonly kind: "Record" | "Source" | "Consumer" | "Transform" | "Collector" | "Listener" | "Reconciler"
 }
 export interface Member extends Node {
   /** Keys of records. */
@@ -67,7 +67,9 @@ const shapes = {
   Source: { mermaid: "stadium", dot: "ellipse" },
   Consumer: { mermaid: "rectangle", dot: "box" },
   Transform: { mermaid: "rectangle", dot: "box" },
-  Collector: { mermaid: "subroutine", dot: "box" }
+  Collector: { mermaid: "subroutine", dot: "box" },
+  Listener: { mermaid: "hexagon", dot: "hexagon" },
+  Reconciler: { mermaid: "hexagon", dot: "hexagon" }
 } as const
 
 const graphOf = (members: ReadonlyArray<Member>): Graph.DirectedGraph<Node, string> =>
