@@ -48,6 +48,7 @@ const floors: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
     "internal/step",
     "internal/gate",
     "internal/throttle",
+    "internal/wakes",
     "internal/withoutStack",
     "internal/verbs",
     "internal/traced",
@@ -90,7 +91,8 @@ const floors: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
     "Source",
     "Consumer",
     "Transform",
-    "Collector"
+    "Collector",
+    "Completion"
   ]],
   [
     "topology",

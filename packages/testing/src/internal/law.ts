@@ -1,6 +1,7 @@
 /** A law: what it says, whom it binds, how it is checked, and the subject that breaks it. */
 import { Cause, Effect, References, Schema, type Scope } from "effect"
-import { exitOf, type Mismatch, start } from "./trial.ts"
+import { TestClock } from "effect/testing"
+import { exitOf, type Mismatch, start, Turn } from "./trial.ts"
 
 /** Something else than a law says was seen. */
 export class LawBroken extends Schema.TaggedError<LawBroken>()("LawBroken", {
@@ -63,3 +64,24 @@ export const makeLaw = <S extends AnySubject>(name: string, options: LawOptions<
     )
   }
 })
+
+/** A subject that may answer by I/O, or go by a clock of its own. */
+export interface TimedSubject extends AnySubject {
+  readonly turn?: Effect.Effect<void>
+  readonly elapse?: (millis: number) => Effect.Effect<void>
+}
+/** A law that is checked with the subject's turns, and on a clock of its own unless the subject has one. */
+export const timedLaw = <S extends TimedSubject>(name: string, options: LawOptions<S>): LawOver<S> => {
+  const made = makeLaw(name, options)
+  return {
+    ...made,
+    check: (subject) => {
+      const { elapse, turn } = subject
+      const checked = turn === undefined ? made.check(subject) : Effect.provideService(made.check(subject), Turn, turn)
+      return elapse === undefined ? Effect.provide(checked, TestClock.layer()) : checked
+    }
+  }
+}
+/** Lets time pass by the subject's clock. */
+export const elapse = (subject: TimedSubject, millis: number): Effect.Effect<void> =>
+  subject.elapse?.(millis) ?? TestClock.adjust(millis)

@@ -1,10 +1,8 @@
 /** Laws of collectors: what they run over, and on which clock they are checked. */
 import { type Collector, type Log, Record } from "@sluice/core"
 import type { Assembly } from "@sluice/core/Component"
-import { Effect, type Layer, Schema, type Scope } from "effect"
-import { TestClock } from "effect/testing"
-import { LawBroken, type LawOptions, type LawOver, makeLaw } from "../law.ts"
-import { Turn } from "../trial.ts"
+import { type Effect, type Layer, Schema, type Scope } from "effect"
+import { LawBroken, type LawOptions, type LawOver, timedLaw } from "../law.ts"
 
 export { LawBroken }
 
@@ -59,14 +57,4 @@ export interface Law extends LawOver<Subject> {}
 export const law = (
   name: string,
   options: Omit<LawOptions<Subject>, "applies"> & Partial<Pick<LawOptions<Subject>, "applies">>
-): Law => {
-  const made = makeLaw<Subject>(name, { applies: () => true, ...options })
-  return {
-    ...made,
-    check: (subject) => {
-      const { elapse, turn } = subject
-      const checked = turn === undefined ? made.check(subject) : Effect.provideService(made.check(subject), Turn, turn)
-      return elapse === undefined ? Effect.provide(checked, TestClock.layer()) : checked
-    }
-  }
-}
+): Law => timedLaw<Subject>(name, { applies: () => true, ...options })

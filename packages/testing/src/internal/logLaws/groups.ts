@@ -1,10 +1,11 @@
 /** Laws on groups: epochs, fencing, progress, listing and removal. */
 import { LogFailed } from "@sluice/core/Log"
 import { Effect, Exit, Scope } from "effect"
+import { elapse } from "../law.ts"
 import { answers, same, valueOf } from "../trial.ts"
 import { always, type Law, law } from "./law.ts"
 import { altered, alteredGroup, immortalHolds } from "./sabotage.ts"
-import { acquire, commit, elapse, listed, outOfRange, put, stale } from "./steps.ts"
+import { acquire, commit, listed, outOfRange, put, stale } from "./steps.ts"
 
 const resumes = law("a group that is acquired again goes on after what it has committed, wherever it was to begin", {
   applies: always,

@@ -1,9 +1,7 @@
 /** Laws of logs: whom they bind, and on which clock they are checked. */
 import type { Log } from "@sluice/core"
-import { Effect, type Scope } from "effect"
-import { TestClock } from "effect/testing"
-import { LawBroken, type LawOptions, type LawOver, makeLaw } from "../law.ts"
-import { Turn } from "../trial.ts"
+import type { Effect, Scope } from "effect"
+import { LawBroken, type LawOptions, type LawOver, timedLaw } from "../law.ts"
 
 export { LawBroken }
 
@@ -42,17 +40,7 @@ export interface Subject {
 /** One guarantee. */
 export interface Law extends LawOver<Subject> {}
 
-export const law = (name: string, options: LawOptions<Subject>): Law => {
-  const made = makeLaw(name, options)
-  return {
-    ...made,
-    check: (subject) => {
-      const { elapse, turn } = subject
-      const checked = turn === undefined ? made.check(subject) : Effect.provideService(made.check(subject), Turn, turn)
-      return elapse === undefined ? Effect.provide(checked, TestClock.layer()) : checked
-    }
-  }
-}
+export const law: (name: string, options: LawOptions<Subject>) => Law = timedLaw
 
 export const always = (): boolean => true
 export const limited = ({ holds }: Promises): boolean => holds === "capacity"

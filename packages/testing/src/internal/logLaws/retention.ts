@@ -1,10 +1,11 @@
 /** Laws on what a log lets go of, and on whom it waits for. */
 import { Effect, Exit } from "effect"
 import { counts, range } from "../bufferLaws/steps.ts"
+import { elapse } from "../law.ts"
 import { answers, ends, same, settle, start, valueOf, waits } from "../trial.ts"
 import { type Law, law, limited } from "./law.ts"
 import { altered, forgetful, pushy } from "./sabotage.ts"
-import { acquire, commit, elapse, full, lagged, listed, outOfRange, own, put, readAll, spans } from "./steps.ts"
+import { acquire, commit, full, lagged, listed, outOfRange, own, put, readAll, spans } from "./steps.ts"
 
 const pins = law("nothing is let go of that a group has not committed, held or not: the log is full", {
   applies: limited,

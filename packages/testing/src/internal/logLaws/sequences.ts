@@ -1,10 +1,11 @@
 /** Laws on sequences: which value has which, and in which order they are given. */
 import { Effect, Exit, type Fiber } from "effect"
 import { accepts, range, verbs } from "../bufferLaws/steps.ts"
+import { elapse } from "../law.ts"
 import { answers, exitOf, pass, same, settle, start, valueOf } from "../trial.ts"
 import { always, type Law, law, limited } from "./law.ts"
 import { altered, alteredEntries } from "./sabotage.ts"
-import { acquire, commit, elapse, full, own, pairs, put, readAll, spans } from "./steps.ts"
+import { acquire, commit, full, own, pairs, put, readAll, spans } from "./steps.ts"
 
 const consecutive = law("sequences are consecutive from 0, one for each value, whatever verb it comes by", {
   applies: always,

@@ -2,10 +2,11 @@
 import type { From } from "@sluice/core/Log"
 import { Effect, Exit, Scope } from "effect"
 import { drain, over, range } from "../bufferLaws/steps.ts"
+import { elapse } from "../law.ts"
 import { ends, same, start, valueOf, waits } from "../trial.ts"
 import { always, type Law, law, limited, type Subject } from "./law.ts"
 import { altered } from "./sabotage.ts"
-import { acquire, elapse, ended, lagged, type Numbers, put, subscribeFrom } from "./steps.ts"
+import { acquire, ended, lagged, type Numbers, put, subscribeFrom } from "./steps.ts"
 
 /** A log of 0 to 3, appended 10 ms apart, and every way to begin in it with the sequence that it means. */
 const places = Effect.fnUntraced(function*(subject: Subject) {

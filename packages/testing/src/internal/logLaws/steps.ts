@@ -2,10 +2,8 @@
 import { CommitOutOfRange, type From, type Group, type Log, StaleEpoch } from "@sluice/core/Log"
 import { BufferClosed, BufferFull, Lagged, type Reader, RecordClosed } from "@sluice/core"
 import { Cause, Effect, Exit, Option, type Scope } from "effect"
-import { TestClock } from "effect/testing"
 import { range } from "../bufferLaws/steps.ts"
 import { Mismatch, outcome, render, same, valueOf } from "../trial.ts"
-import type { Subject } from "./law.ts"
 
 export type Numbers = Log<number>
 /** A sequence and its value. */
@@ -17,10 +15,6 @@ export const noAttempts: ReadonlyMap<bigint, number> = new Map()
 export const put = Effect.fnUntraced(function*(log: Numbers, from: number, to: number) {
   for (const value of range(from, to)) yield* valueOf(`produceAsync(${value})`, log.produceAsync(value))
 })
-
-/** Lets time pass, by the clock that the subject's logs go by. */
-export const elapse = (subject: Subject, millis: number): Effect.Effect<void> =>
-  subject.elapse?.(millis) ?? TestClock.adjust(millis)
 
 /** `read`, without times and bytes. */
 export const pairs = (log: Numbers, from: bigint, max: number) =>

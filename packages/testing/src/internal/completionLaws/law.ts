@@ -1,0 +1,61 @@
+/** Laws of completions: whom they bind, and what they run over. */
+import type { Completion } from "@sluice/core"
+import type { Effect, Scope } from "effect"
+import { LawBroken, type LawOptions, type LawOver, timedLaw } from "../law.ts"
+
+export { LawBroken }
+
+/** What a backend promises beyond the contract's core. A flag that promises less makes other laws of it, none weaker. */
+export interface Promises {
+  readonly resume: boolean
+  readonly filters: boolean
+  /** It can be made with a small buffer for each subscriber. */
+  readonly buffer: boolean
+  /** It can be made to keep few completions for cursors to go back to. */
+  readonly history: boolean
+}
+/** What a check asks of a backend. What does not promise the bound ignores it. */
+export interface BackendOptions {
+  readonly buffer: number
+  readonly history: number
+}
+/** An attempt that has ended. */
+export interface Ended {
+  readonly executionId: string
+  /** Default 1. */
+  readonly attempt?: number
+  /** Default `succeeded`. */
+  readonly outcome?: Exclude<Completion.Outcome, "skipped">
+  readonly flowId?: string
+  readonly namespace?: string
+  readonly tags?: { readonly [key: string]: string }
+}
+/** A backend, and the work that it tells of. */
+export interface Worked {
+  readonly backend: Completion.CompletionBackend
+  /** Ends an attempt of an execution, which it adds or replays where it has to. One that has ended stays as it is. */
+  readonly end: (ended: Ended) => Effect.Effect<void>
+}
+
+/** What the laws run over: a backend, however its executions come to their end. */
+export interface Subject {
+  readonly name: string
+  readonly promises: Promises
+  /** A new backend, which has told of nothing. */
+  readonly make: (options: BackendOptions) => Effect.Effect<Worked, never, Scope.Scope>
+  /** For a backend that answers by I/O: what to do in between two looks at something that is waited for. */
+  readonly turn?: Effect.Effect<void>
+  /**
+   * For a backend with a clock of its own: lets so many milliseconds pass by it. Without it the checks run on a clock of
+   * their own, and take no time.
+   */
+  readonly elapse?: (millis: number) => Effect.Effect<void>
+}
+
+/** One guarantee. */
+export interface Law extends LawOver<Subject> {}
+
+export const law = (
+  name: string,
+  options: Omit<LawOptions<Subject>, "applies"> & Partial<Pick<LawOptions<Subject>, "applies">>
+): Law => timedLaw<Subject>(name, { applies: () => true, ...options })

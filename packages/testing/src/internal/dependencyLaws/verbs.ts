@@ -1,0 +1,311 @@
+/** Laws on what adds, ends, replays and reads executions. */
+import type { Completion } from "@sluice/core"
+import { Effect, Option } from "effect"
+import { answers, same, valueOf } from "../trial.ts"
+import { Exit } from "effect"
+import { type Law, law } from "./law.ts"
+import {
+  anonymous,
+  backwards,
+  boastful,
+  hasty,
+  looking,
+  obliging,
+  overfull,
+  selective,
+  sweeping,
+  unmoved
+} from "./sabotage.ts"
+import { add, allOf, are, end, group, open, promotes, refuses, replay, tells } from "./steps.ts"
+
+const identity = law("an execution is as it was added", {
+  check: Effect.fnUntraced(function*(subject) {
+    const { store } = yield* open(subject)
+    const given = { executionId: "a", flowId: "flow", namespace: "plant", tags: { line: "4", unit: "oven" } }
+    const found = { ...given, attempt: 1, state: "ready" as const }
+    const shown = (execution: Completion.Execution) => ({
+      ...found,
+      ...execution,
+      tags: Object.entries(execution.tags).toSorted()
+    })
+    yield* same("what add answers", shown(yield* valueOf("add", store.add(given))), shown(found))
+    yield* same("what get answers", Option.map(yield* valueOf("get", store.get("a")), shown), Option.some(shown(found)))
+    const bare = { ...found, executionId: "b", flowId: null, namespace: "", tags: {} }
+    yield* same("what add answers", shown(yield* valueOf("add", store.add({ executionId: "b" }))), shown(bare))
+    yield* same("what get answers", Option.map(yield* valueOf("get", store.get("b")), shown), Option.some(shown(bare)))
+    yield* answers("get of nobody", store.get("nobody"), Exit.succeed(Option.none()))
+  }),
+  broken: anonymous
+})
+
+const adding = law("add refuses what is there, upstreams that are not, and groups that make no sense", {
+  check: Effect.fnUntraced(function*(subject) {
+    const { store, told } = yield* open(subject)
+    yield* add(store, "a")
+    yield* refuses("add of what is there", store.add({ executionId: "a", groups: [group("anyOf")] }), "duplicate")
+    const tryAdd = (
+      what: string,
+      reason: Completion.FlowError["reason"],
+      ...groups: ReadonlyArray<Completion.EdgeGroup>
+    ) => refuses(`add with ${what}`, store.add({ executionId: "b", groups }), reason)
+    yield* tryAdd("an upstream that is not there", "unknown", allOf("a", "nobody"))
+    yield* tryAdd("itself as an upstream", "unknown", allOf("b"))
+    yield* tryAdd("an upstream twice", "invalid", allOf("a", "a"))
+    for (const quorum of [0, -1, 1.5, NaN]) yield* tryAdd(`a quorum of ${quorum}`, "invalid", group({ quorum }, "a"))
+    yield* are(store, { a: "ready/1", b: "not there" })
+    yield* add(store, "b", allOf("a"), group("anyOf", "a"))
+    yield* are(store, { b: "blocked/1" })
+    yield* tells(told, [])
+  }),
+  broken: obliging("invalid")
+})
+
+const edges = law("an edge that is added is waited for, and settled at once where its upstream has ended", {
+  check: Effect.fnUntraced(function*(subject) {
+    const { store, told } = yield* open(subject)
+    for (const name of ["good", "bad", "open", "more"]) yield* add(store, name)
+    yield* end(store, "good")
+    yield* end(store, "bad", "failed")
+    for (const name of ["ready", "skipped", "waits"]) yield* add(store, name, group("anyOf", "open"), allOf("open"))
+    yield* add(store, "any", group("anyOf", "open"))
+    const addEdge = (executionId: string, upstream: string, group: number) =>
+      Effect.map(valueOf("addEdge", store.addEdge({ executionId, upstream, group })), ({ state }) => state)
+    yield* same("after an edge from a success", yield* addEdge("any", "good", 0), "ready")
+    yield* same("after an edge from a failure", yield* addEdge("skipped", "bad", 1), "skipped")
+    yield* same("after an edge to wait for", yield* addEdge("waits", "more", 1), "blocked")
+    yield* same("after an edge to a group that has enough", yield* addEdge("ready", "good", 0), "blocked")
+    yield* are(store, { any: "ready/1", skipped: "skipped/1", waits: "blocked/1", ready: "blocked/1" })
+    yield* end(store, "open")
+    yield* promotes(store, "open", ["ready"])
+    yield* end(store, "more")
+    yield* promotes(store, "more", ["waits"])
+    yield* tells(told, [
+      "good/1 succeeded",
+      "bad/1 failed",
+      "skipped/1 skipped",
+      "open/1 succeeded",
+      "more/1 succeeded"
+    ])
+  }),
+  broken: looking("addEdge")
+})
+
+const cycles = law("an edge that would close a cycle is refused, as is one from or to what cannot have it", {
+  check: Effect.fnUntraced(function*(subject) {
+    const { store } = yield* open(subject)
+    yield* add(store, "root")
+    yield* add(store, "e0", group("anyOf", "root"))
+    for (let index = 1; index < 50; index++) yield* add(store, `e${index}`, allOf(`e${index - 1}`))
+    const refusesEdge = (
+      executionId: string,
+      upstream: string,
+      reason: Completion.FlowError["reason"],
+      index = 0
+    ) =>
+      refuses(
+        `addEdge(${executionId}, ${upstream}, ${index})`,
+        store.addEdge({ executionId, upstream, group: index }),
+        reason
+      )
+    for (const upstream of ["e0", "e1", "e49"]) yield* refusesEdge("e0", upstream, "cycle")
+    yield* refusesEdge("e20", "e21", "cycle")
+    yield* refusesEdge("e5", "e4", "invalid")
+    yield* refusesEdge("e5", "root", "invalid", 1)
+    yield* refusesEdge("e5", "root", "invalid", -1)
+    yield* refusesEdge("root", "e5", "notBlocked")
+    yield* refusesEdge("nobody", "root", "unknown")
+    yield* refusesEdge("e5", "nobody", "unknown")
+    yield* end(store, "root")
+    yield* promotes(store, "root", ["e0"])
+    yield* end(store, "e0")
+    yield* promotes(store, "e0", ["e1"])
+  }),
+  broken: obliging("cycle")
+})
+
+const attempts = law("complete ends the current attempt once; a stale one is refused and changes nothing", {
+  check: Effect.fnUntraced(function*(subject) {
+    const { store, told } = yield* open(subject)
+    yield* add(store, "a")
+    const complete = (attempt: number) => store.complete({ executionId: "a", attempt, outcome: "failed" })
+    yield* refuses("complete of nobody", store.complete({ executionId: "x", attempt: 1, outcome: "failed" }), "unknown")
+    for (const attempt of [0, 2]) yield* refuses(`complete of attempt ${attempt}`, complete(attempt), "stale")
+    yield* are(store, { a: "ready/1" })
+    yield* end(store, "a")
+    yield* replay(store, "a")
+    for (const attempt of [1, 3]) yield* refuses(`complete of attempt ${attempt}`, complete(attempt), "stale")
+    yield* are(store, { a: "ready/2" })
+    yield* tells(told, ["a/1 succeeded"])
+  }),
+  broken: hasty
+})
+
+const again = law("complete of what has ended answers false, and leaves its outcome", {
+  check: Effect.fnUntraced(function*(subject) {
+    const { store, told } = yield* open(subject)
+    yield* add(store, "a")
+    yield* end(store, "a", "cancelled")
+    for (const outcome of ["cancelled", "succeeded", "failed"] as const) {
+      yield* answers(
+        `complete as ${outcome}`,
+        store.complete({ executionId: "a", attempt: 1, outcome }),
+        Exit.succeed(false)
+      )
+    }
+    yield* add(store, "b", allOf("a"))
+    yield* answers(
+      "complete of a skip",
+      store.complete({ executionId: "b", attempt: 1, outcome: "failed" }),
+      Exit.succeed(false)
+    )
+    yield* are(store, { a: "cancelled/1", b: "skipped/1" })
+    yield* tells(told, ["a/1 cancelled", "b/1 skipped"])
+  }),
+  broken: boastful
+})
+
+const cancelling = law("what is blocked can be ended, and no promotion changes it then", {
+  check: Effect.fnUntraced(function*(subject) {
+    const { store, told } = yield* open(subject)
+    yield* add(store, "a")
+    yield* add(store, "b", allOf("a"))
+    yield* add(store, "c", allOf("b"))
+    yield* end(store, "b", "cancelled")
+    yield* promotes(store, "b", [], ["c"])
+    yield* end(store, "a")
+    yield* promotes(store, "a")
+    yield* are(store, { b: "cancelled/1", c: "skipped/1" })
+    yield* tells(told, ["b/1 cancelled", "c/1 skipped", "a/1 succeeded"])
+  }),
+  broken: selective(() => false)
+})
+
+const replaying = law("a replay is judged by how its upstreams are now, under the next attempt", {
+  check: Effect.fnUntraced(function*(subject) {
+    const { store, told } = yield* open(subject)
+    yield* add(store, "a")
+    yield* add(store, "b", allOf("a"))
+    for (const name of ["a", "b"]) yield* refuses("replay of what has not ended", store.replay(name), "notTerminal")
+    yield* refuses("replay of nobody", store.replay("nobody"), "unknown")
+    yield* end(store, "a", "failed")
+    yield* promotes(store, "a", [], ["b"])
+    const replays = (name: string) => Effect.map(replay(store, name), ({ attempt, state }) => `${state}/${attempt}`)
+    yield* same("b, whose upstream has failed", yield* replays("b"), "skipped/2")
+    yield* same("a, which waits for nothing", yield* replays("a"), "ready/2")
+    yield* same("b, whose upstream is at work", yield* replays("b"), "blocked/3")
+    yield* end(store, "a", "succeeded", 2)
+    yield* promotes(store, "a", ["b"])
+    yield* end(store, "b", "failed", 3)
+    yield* same("b, whose upstream has succeeded", yield* replays("b"), "ready/4")
+    yield* are(store, { a: "succeeded/2", b: "ready/4" })
+    yield* tells(told, ["a/1 failed", "b/1 skipped", "b/2 skipped", "a/2 succeeded", "b/3 failed"])
+  }),
+  broken: looking("replay")
+})
+
+const waiting = law("what is still blocked waits for the new attempt of what is replayed", {
+  check: Effect.fnUntraced(function*(subject) {
+    const { store } = yield* open(subject)
+    for (const name of ["a", "b"]) yield* add(store, name)
+    yield* add(store, "both", allOf("a", "b"))
+    yield* end(store, "a")
+    yield* promotes(store, "a")
+    yield* replay(store, "a")
+    yield* end(store, "b")
+    yield* promotes(store, "b")
+    yield* are(store, { a: "ready/2", both: "blocked/1" })
+    yield* end(store, "a", "failed", 2)
+    yield* promotes(store, "a", [], ["both"])
+  }),
+  broken: unmoved
+})
+
+const staying = law("what was promoted or has ended stays as it is when its upstream is replayed", {
+  check: Effect.fnUntraced(function*(subject) {
+    const { store } = yield* open(subject)
+    yield* add(store, "a")
+    for (const name of ["ready", "ended"]) yield* add(store, name, allOf("a"))
+    yield* end(store, "a")
+    yield* promotes(store, "a", ["ready", "ended"])
+    yield* end(store, "ended", "expired")
+    yield* replay(store, "a")
+    yield* are(store, { ready: "ready/1", ended: "expired/1" })
+    yield* end(store, "a", "failed", 2)
+    yield* promotes(store, "a")
+    yield* are(store, { a: "failed/2", ready: "ready/1", ended: "expired/1" })
+  }),
+  broken: sweeping
+})
+
+/** All of a state, page by page. */
+const listed = Effect.fnUntraced(function*(
+  store: Completion.FlowStore,
+  state: Completion.Execution["state"],
+  limit: number,
+  flowId?: string
+) {
+  const found: Array<string> = []
+  let after = Option.none<string>()
+  do {
+    const of = flowId === undefined ? {} : { flowId }
+    const page = yield* valueOf("list", store.list({ state, after, limit, ...of }))
+    yield* same("whether the page is within its limit", page.executions.length <= limit, true)
+    found.push(...page.executions.map(({ executionId }) => executionId))
+    after = page.next
+  } while (Option.isSome(after) && found.length < 1000)
+  return found
+})
+const listing = law("a list has what is in a state, in the order in which it came to it, page by page", {
+  check: Effect.fnUntraced(function*(subject) {
+    const { store } = yield* open(subject)
+    const names = Array.from({ length: 12 }, (_, index) => `e${index}`)
+    for (const [index, executionId] of names.entries()) {
+      yield* valueOf("add", store.add({ executionId, flowId: `flow ${index % 2}` }))
+    }
+    for (const limit of [1, 5, 12, 100]) yield* same(`ready by ${limit}`, yield* listed(store, "ready", limit), names)
+    const ended = ["e7", "e2", "e9", "e4"]
+    for (const name of ended) yield* end(store, name, "failed")
+    for (const limit of [1, 3, 4]) yield* same(`failed by ${limit}`, yield* listed(store, "failed", limit), ended)
+    const rest = names.filter((name) => !ended.includes(name))
+    yield* same("ready", yield* listed(store, "ready", 3), rest)
+    yield* replay(store, "e2")
+    yield* same("ready after a replay", yield* listed(store, "ready", 3), [...rest, "e2"])
+    yield* same("of a flow", yield* listed(store, "failed", 1, "flow 1"), ["e7", "e9"])
+    yield* same("of no flow", yield* listed(store, "failed", 1, "flow 2"), [])
+    yield* same("of no state", yield* listed(store, "blocked", 1), [])
+  }),
+  broken: backwards
+})
+const limits = law("no page has more than its limit", {
+  check: Effect.fnUntraced(function*(subject) {
+    const { store } = yield* open(subject)
+    for (let index = 0; index < 5; index++) {
+      yield* add(store, `a${index}`)
+      yield* add(store, `b${index}`, allOf(`a${index}`))
+    }
+    for (let index = 0; index < 5; index++) yield* end(store, `a${index}`)
+    for (const limit of [1, 2, 4]) {
+      const page = { after: Option.none(), limit }
+      const { executions } = yield* valueOf("list", store.list({ ...page, state: "blocked" }))
+      yield* same(`how many a list of ${limit} has`, executions.length, limit)
+      const unsettled = yield* valueOf("unsettled", store.unsettled(page))
+      yield* same(`whether unsettled by ${limit} has no more`, unsettled.executions.length <= limit, true)
+    }
+  }),
+  broken: overfull
+})
+
+export const verbs: ReadonlyArray<Law> = [
+  identity,
+  adding,
+  edges,
+  cycles,
+  attempts,
+  again,
+  cancelling,
+  replaying,
+  waiting,
+  staying,
+  listing,
+  limits
+]

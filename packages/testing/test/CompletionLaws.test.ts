@@ -1,0 +1,47 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { Completion } from "@sluice/core"
+import { CompletionLaws, Flows } from "@sluice/testing"
+import { Effect, Stream } from "effect"
+import { noticesSabotage } from "../../../test/support/sabotaged.ts"
+
+const { promises, subject } = CompletionLaws
+
+const some = Effect.andThen(Effect.yieldNow, Effect.yieldNow)
+const remotely = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.andThen(some, Effect.tap(effect, () => some))
+/** The backend in memory as one that answers by I/O: some turns after it is asked, and tells some turns late. */
+const remote = (options: CompletionLaws.BackendOptions): Flows.Flows => {
+  const { backend, store } = Flows.memory(options)
+  const subscribe: Completion.CompletionBackend["subscribe"] = (options) =>
+    Effect.map(remotely(backend.subscribe(options)), Stream.tap(() => some))
+  return { store, backend: { ...backend, subscribe } }
+}
+
+const subjects: ReadonlyArray<CompletionLaws.Subject> = [
+  ...CompletionLaws.ours,
+  subject(
+    "a backend that neither resumes nor filters",
+    { ...promises.memory, resume: false, filters: false },
+    (options) => Flows.memory({ ...options, capabilities: { resume: false, filters: false } })
+  ),
+  subject("a backend that answers by I/O", promises.memory, remote, {
+    turn: Effect.andThen(some, Effect.andThen(some, some))
+  })
+]
+
+describe.each(subjects)("$name", (subject) => {
+  for (const law of CompletionLaws.lawsOf(subject)) it.effect(law.name, () => law.check(subject))
+
+  it("keeps every law in plain Effect, on the live clock", () => Effect.runPromise(CompletionLaws.checkAll(subject)))
+})
+
+noticesSabotage(CompletionLaws.laws, subjects)
+
+describe("the laws", () => {
+  it("have names of their own, and each binds some subject", () => {
+    assert.strictEqual(new Set(CompletionLaws.laws.map(({ name }) => name)).size, CompletionLaws.laws.length)
+    for (const law of CompletionLaws.laws) {
+      assert.isTrue(subjects.some(({ promises }) => law.applies(promises)), law.name)
+    }
+  })
+})
