@@ -24,7 +24,7 @@ export class SqliteOpenFailed extends Schema.TaggedError<SqliteOpenFailed>()("Sq
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    return `the SQLite log "${this.file}" could not be opened: ${String(this.cause)}`
+    return `the SQLite file "${this.file}" could not be opened: ${String(this.cause)}`
   }
 }
 

@@ -1,6 +1,7 @@
-// The public list, as it reads for a user: import { DiskLog, Journal, SqliteLog } from "@sluice/disk"
+// The public list, as it reads for a user: import { DiskLog, Journal, SqliteFlows, SqliteLog } from "@sluice/disk"
 export * as DiskLog from "./DiskLog.ts"
 export * as Journal from "./Journal.ts"
 export * as JournalReader from "./JournalReader.ts"
+export * as SqliteFlows from "./SqliteFlows.ts"
 export * as SqliteLog from "./SqliteLog.ts"
 export * as Storage from "./Storage.ts"

@@ -130,6 +130,3 @@ export interface Calls {
 export type Call = {
   readonly [Tag in keyof Calls]: { readonly _tag: Tag; readonly asked: Calls[Tag]["asked"] }
 }[keyof Calls]
-export type Reply =
-  | { readonly _tag: "Answered"; readonly answer: unknown }
-  | { readonly _tag: "Failed"; readonly message: string }

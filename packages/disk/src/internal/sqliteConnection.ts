@@ -1,13 +1,11 @@
 /**
- * The main thread's side of a SQLite log: one worker for one file. Calls are answered in the order in which they are made.
- * Writes of all records wait while a transaction is under way, and then go into the next one together.
- *
- * A worker that ends, whatever the reason, fails all calls that wait; the next call starts another one.
+ * The main thread's side of a SQLite log: one worker for one file. Writes of all records wait while a transaction is under
+ * way, and then go into the next one together.
  */
 import { Effect, Latch } from "effect"
-import { Worker } from "node:worker_threads"
-import type { Call, Calls, RecordState, Reply, Slot, Standing, Write } from "./sqliteCalls.ts"
+import type { Calls, RecordState, Slot, Standing, Write } from "./sqliteCalls.ts"
 import { Settling } from "./settling.ts"
+import { realSleep, SqliteThread } from "./sqliteThread.ts"
 
 const source = import.meta.url
 const worker = new URL(`./sqliteWorker.${source.endsWith(".ts") ? "ts" : "js"}`, source)
@@ -24,18 +22,12 @@ export interface Client extends Slot {
   readonly watches: () => boolean
 }
 
-type Answer = { readonly _tag: "Answered"; readonly answer: any } | { readonly _tag: "Failed"; readonly cause: Error }
-
 export class SqliteConnection {
-  readonly file: string
   /** How many have been begun: what group commit saves. */
   transactions = 0
   /** Of all its records, whose calls share the turns. */
   readonly settling = new Settling()
-  private readonly busyTimeout: number
-  private readonly warn: (message: string, cause: Error) => void
-  private worker: Worker | undefined
-  private waiting: Array<(answer: Answer) => void> = []
+  private readonly thread: SqliteThread<Calls>
   private readonly clients = new Map<number, Client>()
   private slots = 0
   /** Those that have something to write. */
@@ -44,29 +36,27 @@ export class SqliteConnection {
   /** Waits for the writes to end. */
   private quiet: (() => void) | undefined
   private readonly watched = Latch.makeUnsafe(false)
-  private phase: "Opening" | "Open" | "Closing" = "Opening"
 
   constructor(file: string, busyTimeout: number, warn: (message: string, cause: Error) => void) {
-    this.file = file
-    this.busyTimeout = busyTimeout
-    this.warn = warn
-  }
-  readonly open: Effect.Effect<void, Error> = Effect.callback((resume) => {
-    this.start((answer) => {
-      if (answer._tag === "Failed") return resume(Effect.fail(answer.cause))
-      this.phase = "Open"
-      resume(Effect.void)
+    this.thread = new SqliteThread(file, worker, {
+      opening: () => ({
+        file,
+        busyTimeout,
+        slots: Array.from(this.clients.values(), ({ key, limits, slot, version }) => ({ key, limits, slot, version }))
+      }),
+      opened: (standings) => this.stand(standings),
+      lost: (failure) => this.lost(failure),
+      warn: (failure) => warn("a SQLite log has lost its worker; the next call starts another one", failure)
     })
-  })
+  }
+  get open(): Effect.Effect<void, Error> {
+    return this.thread.open
+  }
   /** Lets everything that waits end, and closes the file. */
   readonly close: Effect.Effect<void> = Effect.callback((resume) => {
     this.quiet = () => {
-      this.phase = "Closing"
       this.quiet = undefined
-      const { worker } = this
-      if (worker === undefined) return resume(Effect.void)
-      worker.once("exit", () => resume(Effect.void))
-      this.post(worker, { _tag: "Close", asked: undefined }, () => undefined)
+      this.thread.close(() => resume(Effect.void))
     }
     this.flush()
   })
@@ -86,17 +76,13 @@ export class SqliteConnection {
   remove({ slot }: Client): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.clients.delete(slot)
-      return this.phase === "Open" && this.worker !== undefined
+      return this.thread.isRunning
         ? Effect.ignore(this.call("CloseSlot", { slot }))
         : Effect.void
     })
   }
   call<Tag extends keyof Calls>(tag: Tag, asked: Calls[Tag]["asked"]): Effect.Effect<Calls[Tag]["answer"], Error> {
-    return Effect.callback((resume) => {
-      this.ask({ _tag: tag, asked } as Call, (answer) => {
-        resume(answer._tag === "Failed" ? Effect.fail(answer.cause) : Effect.succeed(answer.answer))
-      })
-    })
+    return this.thread.call(tag, asked)
   }
   /** Takes the writes of `client` in a later turn, together with those of others. */
   schedule(client: Client): void {
@@ -131,7 +117,7 @@ export class SqliteConnection {
     this.writing = true
     this.transactions++
     const asked = clients.map((client) => ({ slot: client.slot, writes: client.takeWrites() }))
-    this.ask({ _tag: "Write", asked }, (answer) => {
+    this.thread.ask("Write", asked, (answer) => {
       this.writing = false
       if (answer._tag === "Failed") clients.forEach((client) => client.notWritten(answer.cause))
       else {
@@ -145,68 +131,20 @@ export class SqliteConnection {
         this.stand(states)
       }
       this.flush()
-    })
+    }, buffersOf(asked))
   }
   private stand(standings: Iterable<Standing>): void {
     for (const [slot, state] of standings) this.clients.get(slot)?.stands(state)
   }
-  private ask(call: Call, done: (answer: Answer) => void): void {
-    if (this.phase === "Closing") {
-      return queueMicrotask(() => done({ _tag: "Failed", cause: this.failure("it is closed") }))
-    }
-    this.post(this.worker ?? this.start(), call, done)
-  }
-  private post(worker: Worker, call: Call, done: (answer: Answer) => void): void {
-    // An application that has nothing else to do than to wait for an answer stays alive for it.
-    if (this.waiting.push(done) === 1) worker.ref()
-    worker.postMessage(call, call._tag === "Write" ? buffersOf(call.asked) : [])
-  }
-  private start(opened: (answer: Answer) => void = () => undefined): Worker {
-    const started = this.worker = new Worker(worker, { name: "sluice-sqlite" })
-    started.on("message", (reply: Reply) => this.replied(started, reply))
-    started.on("error", (cause) => this.lost(started, this.failure("its worker failed", cause)))
-    started.on("exit", (code) => this.lost(started, this.failure(`its worker ended with code ${code}`)))
-    const { busyTimeout, clients, file } = this
-    const slots = Array.from(clients.values(), ({ key, limits, slot, version }) => ({ key, limits, slot, version }))
-    this.post(started, { _tag: "Open", asked: { file, busyTimeout, slots } }, (answer) => {
-      if (answer._tag === "Answered") this.stand(answer.answer)
-      opened(answer)
-      if (answer._tag === "Failed") this.lost(started, answer.cause)
-    })
-    return started
-  }
-  private replied(worker: Worker, reply: Reply): void {
-    if (worker !== this.worker) return
-    const done = this.waiting.shift()!
-    if (this.waiting.length === 0 && this.phase !== "Closing") worker.unref()
-    done(reply._tag === "Failed" ? { _tag: "Failed", cause: new Error(reply.message) } : reply)
-  }
-  private failure(what: string, cause?: unknown): Error {
-    return new Error(`SQLite, "${this.file}": ${what}`, { cause })
-  }
-  private lost(worker: Worker, failure: Error): void {
-    if (worker !== this.worker) return
-    this.worker = undefined
-    void worker.terminate()
-    const { waiting } = this
-    this.waiting = []
-    if (this.phase === "Open") this.warn("a SQLite log has lost its worker; the next call starts another one", failure)
+  private lost(failure: Error): void {
     for (const client of this.ready) {
       client.takeWrites()
       client.notWritten(failure)
     }
     this.ready.clear()
     this.writing = false
-    for (const done of waiting) done({ _tag: "Failed", cause: failure })
   }
 }
-
-/** By the real time also in a test, since other processes go by no other. */
-const realSleep = (millis: number): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    const timer = setTimeout(() => resume(Effect.void), millis)
-    return Effect.sync(() => clearTimeout(timer))
-  })
 
 const buffersOf = (asked: Calls["Write"]["asked"]): Array<ArrayBuffer> =>
   asked.flatMap(({ writes }) => writes.flatMap((write) => write._tag === "Append" ? [write.values.bytes.buffer] : []))

@@ -1,20 +1,15 @@
 /**
- * The thread that has the database of a SQLite log: SQLite blocks it until the disk has flushed, and nobody else. It does
- * one call after the other.
+ * The thread that has the database of a SQLite log: SQLite blocks it until the disk has flushed, and nobody else.
  */
-import { parentPort, type Transferable } from "node:worker_threads"
-import type { Call, Reply } from "./sqliteCalls.ts"
-import { explain, SqliteStore } from "./sqliteStore.ts"
+import type { Call } from "./sqliteCalls.ts"
+import { serve } from "./sqliteServing.ts"
+import { SqliteStore } from "./sqliteStore.ts"
 
-const port = parentPort!
 let store: SqliteStore | undefined
-let file = ""
-let busyTimeout = 0
 
 const run = (call: Call): unknown => {
   if (call._tag === "Open") {
-    ;({ busyTimeout, file } = call.asked)
-    const opened = store = new SqliteStore(file, busyTimeout)
+    const opened = store = new SqliteStore(call.asked.file, call.asked.busyTimeout)
     return call.asked.slots.map((slot) => [slot.slot, opened.openSlot(slot)])
   }
   if (store === undefined) throw new Error("it is not open")
@@ -38,16 +33,4 @@ const run = (call: Call): unknown => {
   }
 }
 
-port.on("message", (call: Call) => {
-  let reply: Reply
-  let transferred: Array<Transferable> = []
-  try {
-    const answer: any = run(call)
-    reply = { _tag: "Answered", answer }
-    if (call._tag === "Read") transferred = [answer.values.bytes.buffer]
-  } catch (cause) {
-    reply = { _tag: "Failed", message: explain(cause, file, busyTimeout) }
-  }
-  port.postMessage(reply, transferred)
-  if (call._tag === "Close") port.close()
-})
+serve(run, (call, answer) => call._tag === "Read" ? [answer.values.bytes.buffer] : [])

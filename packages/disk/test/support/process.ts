@@ -14,11 +14,11 @@ import { append, openRecord } from "./files.ts"
 
 const self = import.meta.filename
 
-/** Starts one, which is killed at the end of the scope at the latest. */
-export const start = (...args: ReadonlyArray<string | number>) =>
+/** Starts a program, which is killed at the end of the scope at the latest. */
+export const startProgram = (program: string, ...args: ReadonlyArray<string | number>) =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const child = spawn(process.execPath, [self, ...args.map(String)], { stdio: ["pipe", "pipe", "inherit"] })
+      const child = spawn(process.execPath, [program, ...args.map(String)], { stdio: ["pipe", "pipe", "inherit"] })
       const lines: Array<string> = []
       createInterface({ input: child.stdout }).on("line", (line) => lines.push(line))
       return { child, lines, hasEnded: () => child.exitCode !== null || child.signalCode !== null }
@@ -26,7 +26,9 @@ export const start = (...args: ReadonlyArray<string | number>) =>
     ({ child }) => Effect.sync(() => void child.kill("SIGKILL"))
   )
 
-const say = (line: string | number) => void process.stdout.write(`${line}\n`)
+export const start = (...args: ReadonlyArray<string | number>) => startProgram(self, ...args)
+
+export const say = (line: string | number) => void process.stdout.write(`${line}\n`)
 
 const appendForEver = (engine: Engine) =>
   Effect.callback<never>(() => {

@@ -1,0 +1,122 @@
+/**
+ * The main thread's side of a store of flows: one worker for one file. It knows the last completion of the file that this
+ * process has heard of, by its own transactions and by asking for those of others while somebody waits.
+ */
+import { type Filter, FlowError, StoreError } from "@sluice/core/Completion"
+import { Effect, Latch } from "effect"
+import type { Calls, History, Reading, Verdict } from "./flowCalls.ts"
+import { realSleep, SqliteThread } from "./sqliteThread.ts"
+
+const source = import.meta.url
+const worker = new URL(`./flowWorker.${source.endsWith(".ts") ? "ts" : "js"}`, source)
+
+/** Milliseconds between calls while they fail, at most: each may start a worker, with a warning. */
+const patience = 5_000
+
+export interface ConnectionOptions {
+  readonly file: string
+  readonly busyTimeout: number
+  readonly history: History
+}
+type Verbs = "Add" | "AddEdge" | "Complete" | "Promote" | "Replay"
+type Done<Tag extends Verbs> = Extract<Calls[Tag]["answer"], { readonly _tag: "Done" }>["value"]
+
+export class FlowConnection {
+  private readonly thread: SqliteThread<Calls>
+  /** Of the last completion heard of, and those that wait for one after it. */
+  private last = 0
+  private readonly waiting = new Set<() => void>()
+  private readonly watched = Latch.makeUnsafe(false)
+
+  constructor(options: ConnectionOptions, warn: (message: string, cause: Error) => void) {
+    this.thread = new SqliteThread(options.file, worker, {
+      opening: () => options,
+      opened: (range) => this.heard(range.last),
+      lost: () => undefined,
+      warn: (failure) => warn("a store of flows has lost its worker; the next call starts another one", failure)
+    })
+  }
+  get open(): Effect.Effect<void, Error> {
+    return this.thread.open
+  }
+  /** Lets what has been asked for end, and closes the file. */
+  readonly close: Effect.Effect<void> = Effect.callback((resume) => this.thread.close(() => resume(Effect.void)))
+  get isClosed(): boolean {
+    return this.thread.isClosing
+  }
+  /** A transaction. What has been sent happens, also where whoever asked for it has been interrupted. */
+  verb<Tag extends Verbs>(
+    tag: Tag,
+    executionId: string,
+    asked: Calls[Tag]["asked"]
+  ): Effect.Effect<Done<Tag>, FlowError | StoreError> {
+    return Effect.callback((resume) => {
+      this.thread.ask(tag, asked, (answer) => {
+        if (answer._tag === "Failed") return resume(Effect.fail(new StoreError({ cause: answer.cause })))
+        const verdict: Verdict<Done<Tag>> = answer.answer
+        if (verdict._tag === "Refused") {
+          const { detail, reason } = verdict
+          return resume(Effect.fail(new FlowError({ reason, executionId, detail })))
+        }
+        this.heard(verdict.last)
+        resume(Effect.succeed(verdict.value))
+      })
+    })
+  }
+  ask<Tag extends Exclude<keyof Calls, Verbs>>(
+    tag: Tag,
+    asked: Calls[Tag]["asked"]
+  ): Effect.Effect<Calls[Tag]["answer"], Error> {
+    return this.thread.call(tag, asked)
+  }
+  /** What there is after a sequence: asks again until it is answered, and for ever once this has been closed. */
+  read(from: number, filter: Filter, pause = 50): Effect.Effect<Reading> {
+    return Effect.matchEffect(this.ask("Read", { from, filter }), {
+      onFailure: () =>
+        this.isClosed
+          ? Effect.never
+          : Effect.andThen(realSleep(pause), this.read(from, filter, Math.min(patience, 2 * pause))),
+      onSuccess: (reading) => {
+        this.heard(reading.range.last)
+        return Effect.succeed(reading)
+      }
+    })
+  }
+  /** Until something else than `sequence` is the last that has been heard of. */
+  after(sequence: number): Effect.Effect<void> {
+    return Effect.callback((resume) => {
+      if (this.last !== sequence) return resume(Effect.void)
+      const look = () => resume(Effect.void)
+      this.waiting.add(look)
+      this.watched.openUnsafe()
+      return Effect.sync(() => void this.waiting.delete(look))
+    })
+  }
+  /** Asks whether other processes have written, in such intervals of milliseconds, while anyone waits. */
+  poll(interval: number): Effect.Effect<never> {
+    let pause = interval
+    const once = Effect.suspend(() => {
+      if (this.waiting.size === 0) {
+        this.watched.closeUnsafe()
+        return Effect.void
+      }
+      return Effect.match(this.ask("Poll", undefined), {
+        onSuccess: (range) => {
+          pause = interval
+          if (range !== undefined) this.heard(range.last)
+        },
+        onFailure: () => void (pause = Math.max(interval, Math.min(patience, 2 * pause)))
+      })
+    })
+    const rest = Effect.suspend(() => realSleep(pause))
+    return this.watched.await.pipe(Effect.andThen(rest), Effect.andThen(once), Effect.forever)
+  }
+
+  private heard(last: number): void {
+    if (last === this.last) return
+    this.last = last
+    const waiting = Array.from(this.waiting)
+    this.waiting.clear()
+    for (const look of waiting) look()
+  }
+}
