@@ -2,6 +2,7 @@
 import type { FigureCase } from "../../figures.ts"
 import * as Redis from "../peers/redis.ts"
 import { append, latency, shared, stalls, stores } from "./append.ts"
+import { completions } from "./completions.ts"
 import { replay, retention } from "./kept.ts"
 import { queue } from "./queue.ts"
 
@@ -12,7 +13,7 @@ export interface DurableCase {
 const whole = (each: FigureCase): DurableCase => ({ case: each, missing: [] })
 
 export const cases: ReadonlyArray<DurableCase> = [
-  ...[append, latency, stores, stalls, shared, replay, retention].map(whole),
+  ...[append, latency, stores, stalls, shared, replay, retention, completions].map(whole),
   {
     case: queue,
     missing: Redis.missing === undefined ? [] : [`PersistedQueue on Redis and BullMQ, since ${Redis.missing}`]
