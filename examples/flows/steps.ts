@@ -33,6 +33,12 @@ export const run = Effect.fn("steps.run")(function*(
 
 /** When a process began, as the system says it; none where there is no such process. */
 const since = Effect.fnUntraced(function*(pid: number) {
+  if (process.platform === "linux") {
+    const files = yield* FileSystem.FileSystem
+    const stat = yield* Effect.option(files.readFileString(`/proc/${pid}/stat`))
+    // The 22nd field; the second is a name in parentheses, which may hold anything.
+    return Option.map(stat, (text) => text.slice(text.lastIndexOf(")") + 2).split(" ")[19]!)
+  }
   const { string } = yield* ChildProcessSpawner.ChildProcessSpawner
   const said = yield* string(
     ChildProcess.make("ps", ["-o", "lstart=", "-p", String(pid)], { env: { LC_ALL: "C" }, extendEnv: true })
@@ -42,11 +48,11 @@ const since = Effect.fnUntraced(function*(pid: number) {
 
 /** Ends the process group of a step that was started before, and waits until it is gone. Answers whether there was one. */
 export const endOrphan = Effect.fn("steps.endOrphan")(
-  function*(process: { readonly pid: number; readonly since: string }) {
-    const found = yield* since(process.pid)
-    if (Option.isNone(found) || found.value !== process.since) return false
-    signalGroup(process.pid, "SIGKILL")
-    yield* Effect.repeat(Effect.andThen(Effect.sleep("20 millis"), Effect.sync(() => signalGroup(process.pid, 0))), {
+  function*(orphan: { readonly pid: number; readonly since: string }) {
+    const found = yield* since(orphan.pid)
+    if (Option.isNone(found) || found.value !== orphan.since) return false
+    signalGroup(orphan.pid, "SIGKILL")
+    yield* Effect.repeat(Effect.andThen(Effect.sleep("20 millis"), Effect.sync(() => signalGroup(orphan.pid, 0))), {
       while: (isThere) => isThere
     })
     return true

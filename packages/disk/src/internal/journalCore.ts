@@ -141,10 +141,12 @@ export class JournalCore {
   append(record: RecordState, at: number, version: number, value: Uint8Array | string, done: Done): void {
     const bytesMax = this.valueBytesMax()
     let block = record.open ?? this.open(record)
+    let fits = true
     // A text of so many characters has at most three times as many bytes, which is enough to know for almost all.
     if (block.bytes + overheadBytes + 3 * value.length > bytesMax) {
       const bytes = overheadBytes + (typeof value === "string" ? Buffer.byteLength(value) : value.length)
-      if (bytes > bytesMax) {
+      fits = bytes <= bytesMax
+      if (!fits) {
         const cause = new RangeError(
           `a value of ${bytes - overheadBytes} bytes does not fit the journal, which takes up to ${
             bytesMax - overheadBytes
@@ -154,7 +156,7 @@ export class JournalCore {
       } else if (block.bytes + bytes > bytesMax) block = this.open(record)
     }
     const before = block.bytes
-    if (!block.refusals?.has(block.dones.length)) block.add(at, version, value)
+    if (fits) block.add(at, version, value)
     block.dones.push(done)
     record.queued++
     this.queuedCount++
