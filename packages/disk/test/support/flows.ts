@@ -1,8 +1,8 @@
 /** Stores of flows in real files, who listens to them, and what must hold in a file whatever happened to it. */
 import type { Completion } from "@sluice/core"
 import { SqliteFlows } from "@sluice/disk"
-import { assert } from "@effect/vitest"
 import { Effect, Option, Stream } from "effect"
+import assert from "node:assert/strict"
 import { DatabaseSync } from "node:sqlite"
 import type { Step, Told } from "./flowModel.ts"
 

@@ -4,11 +4,11 @@
  */
 import type { Log } from "@sluice/core"
 import { Effect, Option } from "effect"
-import { spawn } from "node:child_process"
 import { cp, mkdir, mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { createInterface } from "node:readline"
+import { Chance } from "../../../packages/testing/src/internal/faults/chance.ts"
+import { startProcess } from "../process.ts"
 import {
   group,
   isWhole,
@@ -39,7 +39,7 @@ export const crash = async (
   { onRound, rounds, seed }: { readonly rounds: number; readonly seed: number; readonly onRound?: () => void }
 ): Promise<Tally> => {
   const directory = await mkdtemp(join(tmpdir(), "sluice-crash-"))
-  const journal = new Rounds(join(directory, "journal"), join(directory, "copy"), chance(seed))
+  const journal = new Rounds(join(directory, "journal"), join(directory, "copy"), new Chance(seed))
   // The first process may be killed before it makes it.
   await mkdir(join(directory, "journal"))
   try {
@@ -80,7 +80,7 @@ interface Found {
 class Rounds {
   private readonly directory: string
   private readonly copy: string
-  private readonly next: () => number
+  private readonly chance: Chance
   count = 0
   /** By sequence, the key of every value that was ever found. */
   private readonly keys: Array<string> = []
@@ -92,16 +92,16 @@ class Rounds {
   private letters = new Set<number>()
   private committed = -1
   private acknowledged = 0
-  constructor(directory: string, copy: string, next: () => number) {
+  constructor(directory: string, copy: string, chance: Chance) {
     this.directory = directory
     this.copy = copy
-    this.next = next
+    this.chance = chance
   }
 
   async round(): Promise<void> {
     const round = ++this.count
-    const poison = this.next() < 0.1 ? Math.floor(this.next() * 5) : -1
-    const producers = 1 + Math.floor(this.next() * 6)
+    const poison = this.chance.happens(0.1) ? this.chance.below(5) : -1
+    const producers = 1 + this.chance.below(6)
     this.check(round, await this.process([round, producers, poison], this.moment()), await this.look())
   }
   /** Lets the rest be handled, however many processes that takes. */
@@ -128,37 +128,30 @@ class Rounds {
   }
   /** When to kill: some milliseconds after the start or after it is ready, or at a line. */
   private moment(): Moment {
-    const chosen = this.next()
+    const { chance } = this
+    const chosen = chance.next()
     return chosen < 0.2
-      ? { startMillis: 100 + this.next() * 250 }
+      ? { startMillis: 100 + chance.next() * 250 }
       : chosen < 0.5
-      ? { readyMillis: this.next() * 150 }
-      : { lines: 1 + Math.floor(this.next() ** 2 * 600) }
+      ? { readyMillis: chance.next() * 150 }
+      : { lines: 1 + Math.floor(chance.next() ** 2 * 600) }
   }
   private async process(args: ReadonlyArray<number>, moment: Moment = {}): Promise<Said> {
-    const child = spawn(
-      process.execPath,
-      [join(import.meta.dirname, "child.ts"), this.directory, ...args.map(String)],
-      {
-        stdio: ["ignore", "pipe", "pipe"],
-        env: { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), "sluice-crash-compiled") }
-      }
-    )
-    const kill = () => void child.kill("SIGKILL")
-    const exited = new Promise<NodeJS.Signals | null>((resolve) => child.once("close", (_, signal) => resolve(signal)))
-    const errors: Array<string> = []
-    child.stderr.setEncoding("utf8").on("data", (text: string) => errors.push(text))
+    const { ended, kill, lines: told } = startProcess(join(import.meta.dirname, "child.ts"), [
+      this.directory,
+      ...args.map(String)
+    ])
     const timers = [setTimeout(kill, 60_000)]
     if (moment.startMillis !== undefined) timers.push(setTimeout(kill, moment.startMillis))
     const lines: Array<ReadonlyArray<string>> = []
-    for await (const line of createInterface({ input: child.stdout })) {
+    for await (const line of told) {
       lines.push(line.split(" "))
       if (line === "ready" && moment.readyMillis !== undefined) timers.push(setTimeout(kill, moment.readyMillis))
       if (lines.length === moment.lines) kill()
     }
-    const signal = await exited
+    const { errors, signal } = await ended
     for (const timer of timers) clearTimeout(timer)
-    must(errors.length === 0, () => errors.join(""))
+    must(errors === "", () => errors)
     const of = (verb: string) => lines.filter(([first]) => first === verb).map(([, ...rest]) => rest.map(Number))
     return {
       sent: of("sent").map(([producer = -1, n = -1]) => ({ producer, n })),
@@ -298,11 +291,3 @@ const found = Effect.gen(function*() {
     )
   }
 })
-
-/** Mulberry32. */
-const chance = (seed: number) => () => {
-  seed = (seed + 0x6d2b79f5) | 0
-  let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed)
-  mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-  return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-}
