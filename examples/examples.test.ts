@@ -99,4 +99,25 @@ describe.concurrent("an example", { timeout: 30_000 }, () => {
         "Grace: 300 cents"
       ]
     }))
+
+  it("08-existing-table promotes and fails jobs of a table by what they need", async () =>
+    assertEnded(await run("08-existing-table.ts"), {
+      stdout: [
+        "compile is ready",
+        "compile is done",
+        "lint is ready",
+        "lint is failed",
+        "ship fails with lint"
+      ]
+    }))
+
+  it("09-workflow wakes workflows that wait for executions, and one that need not wait", async () =>
+    assertEnded(await run("09-workflow.ts"), {
+      stdout: [
+        "1.1 is released",
+        "two wait",
+        "1.2 is released",
+        "1.3 is not released: \"build 3\" has failed"
+      ]
+    }))
 })

@@ -143,8 +143,10 @@ describe("every file", () => {
     const orphans = [...under("packages"), ...under("bench"), ...under("examples"), ...under("test")].filter((file) =>
       !imported.has(file) && !/\/(index|.*\.test|.*\.check)\.ts$/.test(file)
       && ![file, relative("examples", file), relative("test", file)].some((name) => entries.includes(name))
-      // A worker is started by its URL.
-      && !sources.some((other) => read(other).includes(`new URL(\`./${basename(file, ".ts")}.`))
+      // A worker or a process is started by its URL.
+      && !sources.some((other) =>
+        ["`", "\""].some((quote) => read(other).includes(`new URL(${quote}./${basename(file, ".ts")}.`))
+      )
     )
     assert.deepStrictEqual(orphans, [])
   })

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
 
 export interface Ended {
   readonly code: number | null
@@ -21,8 +22,8 @@ export interface Running {
 }
 
 /** One starts faster than the one before, by what that has compiled. */
-export const startProcess = (program: string, args: ReadonlyArray<string>): Running => {
-  const child = spawn(process.execPath, [program, ...args], {
+export const startProcess = (program: URL, args: ReadonlyArray<string>): Running => {
+  const child = spawn(process.execPath, [fileURLToPath(program), ...args], {
     stdio: ["pipe", "pipe", "pipe"],
     env: { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), "sluice-crash-compiled") }
   })

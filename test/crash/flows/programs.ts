@@ -120,7 +120,8 @@ const finishes = Effect.fnUntraced(function*(run: Run) {
       yield* app.isWell
       if (version !== (version = witness.version)) {
         since = performance.now()
-        isSame = Object.entries(outlook.states).every(([id, state]) => witness.states.get(id) === state)
+        const { states } = witness
+        isSame = Object.entries(outlook.states).every(([id, state]) => states.get(id) === state)
       }
       yield* Effect.sleep(5)
     }
@@ -180,7 +181,7 @@ const appOf = Effect.fnUntraced(
       broken
     })
     const next = async (): Promise<void> => {
-      running = startProcess(join(import.meta.dirname, "child.ts"), [JSON.stringify(taskOf())])
+      running = startProcess(new URL("./child.ts", import.meta.url), [JSON.stringify(taskOf())])
       const earlyKill = kills > 0 && chance.happens(0.1) ? setTimeout(running.kill, 400 * chance.next()) : undefined
       let where: string = "by the clock"
       for await (const line of running.lines) if (isPlace(line)) where = line
@@ -250,17 +251,16 @@ class Witness {
   /** Throws with the first few that differ. */
   agrees(outlook: Outlook, when: string): void {
     const same = <A>(what: string, seen: ReadonlyMap<string, A>, expected: { readonly [id: string]: A }, none?: A) => {
-      const wrong = Object.keys(expected).filter((id) => (seen.get(id) ?? none) !== expected[id]).slice(0, 5)
-      const [is, shouldBe] = [(id: string) => seen.get(id) ?? none, (id: string) => expected[id]].map((of) =>
-        wrong.map((id) => `${id} ${of(id)}`).join(", ")
-      )
-      assert.equal(is, shouldBe, `${what} ${when}: ${is}; expected: ${shouldBe}`)
+      const wrong = Object.keys(expected).flatMap((id) => {
+        const is = seen.get(id) ?? none
+        return is === expected[id] ? [] : [`${id} is ${is}, expected ${expected[id]}`]
+      })
+      assert.ok(wrong.length === 0, `${what} ${when}: ${wrong.slice(0, 5).join("; ")}`)
     }
     same("states", this.states, outlook.states)
     for (const state of ["ready", "skipped"] as const) {
       same(`how often each has become ${state}`, this.counts(state), outlook[state], 0)
     }
-    const completions = this.completions.toSorted()
-    assert.deepEqual(completions, outlook.ended, `completions ${when}`)
+    assert.deepEqual(this.completions.toSorted(), outlook.ended, `completions ${when}`)
   }
 }

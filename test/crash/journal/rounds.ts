@@ -137,7 +137,7 @@ class Rounds {
       : { lines: 1 + Math.floor(chance.next() ** 2 * 600) }
   }
   private async process(args: ReadonlyArray<number>, moment: Moment = {}): Promise<Said> {
-    const { ended, kill, lines: told } = startProcess(join(import.meta.dirname, "child.ts"), [
+    const { ended, kill, lines: told } = startProcess(new URL("./child.ts", import.meta.url), [
       this.directory,
       ...args.map(String)
     ])
