@@ -9,10 +9,11 @@
  * )).pipe(Layer.provideMerge(SqliteFlows.layer({ file: "flows.db" })))
  * ```
  *
- * Each verb is one transaction, which is on the disk once it answers (the write-ahead log, with `synchronous = FULL`): the
- * state, what it settles and the completions that tell of it. SQLite has one writer at a time, so that completions have an
- * order, in which every subscriber of every process gets them. They are read where they are kept: a subscriber that is
- * slow just reads later, and one that comes back goes on where it was, for as long as `history` says.
+ * Each verb happens whole or not at all, and is on the disk once it answers (the write-ahead log, with `synchronous =
+ * FULL`): the state, what it settles and the completions that tell of it. Verbs that wait at the same time are flushed
+ * together (group commit), so that many at a time cost little more than one. SQLite has one writer at a time, so that
+ * completions have an order, in which every subscriber of every process gets them. They are read where they are kept: a
+ * subscriber that is slow just reads later, and one that comes back goes on where it was, for as long as `history` says.
  */
 import {
   type CompletionBackend,

@@ -35,7 +35,8 @@ class Subject {
       this.database.exec("COMMIT")
       return value
     } catch (cause) {
-      if (this.database.isTransaction) this.database.exec("ROLLBACK")
+      // What is refused has changed nothing, so that others may share its transaction.
+      if (this.database.isTransaction) this.database.exec(cause instanceof Refusal ? "COMMIT" : "ROLLBACK")
       throw cause
     }
   }

@@ -31,10 +31,15 @@ export interface Listing<A> {
   readonly next: number | undefined
 }
 
-/** What a verb answers with: its result, or that it does not fit and has changed nothing. */
+/** What a verb has come to: its result, or that it does not fit and has changed nothing. */
 export type Verdict<A> =
-  | { readonly _tag: "Done"; readonly value: A; readonly last: number }
+  | { readonly _tag: "Done"; readonly value: A }
   | { readonly _tag: "Refused"; readonly reason: FlowError["reason"]; readonly detail: string }
+/** With the sequence of the last completion that there was by then. */
+export interface Told<A> {
+  readonly verdict: Verdict<A>
+  readonly last: number
+}
 
 /** A completion that is kept. They have sequences from 1 on, without one left out, in the order of their transactions. */
 export interface Kept {
@@ -70,9 +75,9 @@ export interface Reading extends Standing {
   readonly through: { readonly sequence: number; readonly at: number } | undefined
 }
 
-interface Verb<Asked, Answer> {
+interface VerbOf<Asked, Answer> {
   readonly asked: Asked & { readonly now: number }
-  readonly answer: Verdict<Answer>
+  readonly answer: Told<Answer>
 }
 export interface Calls {
   /** Comes first. */
@@ -80,14 +85,14 @@ export interface Calls {
     readonly asked: { readonly file: string; readonly busyTimeout: number; readonly history: History }
     readonly answer: Range
   }
-  readonly Add: Verb<{ readonly execution: Added }, Execution>
-  readonly AddEdge: Verb<{ readonly edge: Edge }, Execution>
-  readonly Complete: Verb<{ readonly end: End }, boolean>
-  readonly Promote: Verb<
+  readonly Add: VerbOf<{ readonly execution: Added }, Execution>
+  readonly AddEdge: VerbOf<{ readonly edge: Edge }, Execution>
+  readonly Complete: VerbOf<{ readonly end: End }, boolean>
+  readonly Promote: VerbOf<
     { readonly executionId: string },
     { readonly promoted: ReadonlyArray<string>; readonly skipped: ReadonlyArray<string> }
   >
-  readonly Replay: Verb<{ readonly executionId: string }, Execution>
+  readonly Replay: VerbOf<{ readonly executionId: string }, Execution>
   readonly Get: { readonly asked: { readonly executionId: string }; readonly answer: Execution | undefined }
   readonly List: {
     readonly asked: Page & { readonly state: Execution["state"]; readonly flowId: string | undefined }
@@ -107,3 +112,4 @@ export interface Calls {
 export type Call = {
   readonly [Tag in keyof Calls]: { readonly _tag: Tag; readonly asked: Calls[Tag]["asked"] }
 }[keyof Calls]
+export type Verb = Extract<Call, { readonly _tag: "Add" | "AddEdge" | "Complete" | "Promote" | "Replay" }>

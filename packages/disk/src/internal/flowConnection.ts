@@ -4,7 +4,7 @@
  */
 import { type Filter, FlowError, StoreError } from "@sluice/core/Completion"
 import { Effect, Latch } from "effect"
-import type { Calls, History, Reading, Verdict } from "./flowCalls.ts"
+import type { Calls, History, Reading, Told, Verb } from "./flowCalls.ts"
 import { realSleep, SqliteThread } from "./sqliteThread.ts"
 
 const source = import.meta.url
@@ -18,8 +18,7 @@ export interface ConnectionOptions {
   readonly busyTimeout: number
   readonly history: History
 }
-type Verbs = "Add" | "AddEdge" | "Complete" | "Promote" | "Replay"
-type Done<Tag extends Verbs> = Extract<Calls[Tag]["answer"], { readonly _tag: "Done" }>["value"]
+type Done<Tag extends Verb["_tag"]> = Extract<Calls[Tag]["answer"]["verdict"], { readonly _tag: "Done" }>["value"]
 
 export class FlowConnection {
   private readonly thread: SqliteThread<Calls>
@@ -45,7 +44,7 @@ export class FlowConnection {
     return this.thread.isClosing
   }
   /** A transaction. What has been sent happens, also where whoever asked for it has been interrupted. */
-  verb<Tag extends Verbs>(
+  verb<Tag extends Verb["_tag"]>(
     tag: Tag,
     executionId: string,
     asked: Calls[Tag]["asked"]
@@ -53,17 +52,15 @@ export class FlowConnection {
     return Effect.callback((resume) => {
       this.thread.ask(tag, asked, (answer) => {
         if (answer._tag === "Failed") return resume(Effect.fail(new StoreError({ cause: answer.cause })))
-        const verdict: Verdict<Done<Tag>> = answer.answer
-        if (verdict._tag === "Refused") {
-          const { detail, reason } = verdict
-          return resume(Effect.fail(new FlowError({ reason, executionId, detail })))
-        }
-        this.heard(verdict.last)
-        resume(Effect.succeed(verdict.value))
+        const { last, verdict }: Told<Done<Tag>> = answer.answer
+        this.heard(last)
+        if (verdict._tag === "Done") return resume(Effect.succeed(verdict.value))
+        const { detail, reason } = verdict
+        resume(Effect.fail(new FlowError({ reason, executionId, detail })))
       })
     })
   }
-  ask<Tag extends Exclude<keyof Calls, Verbs>>(
+  ask<Tag extends Exclude<keyof Calls, Verb["_tag"]>>(
     tag: Tag,
     asked: Calls[Tag]["asked"]
   ): Effect.Effect<Calls[Tag]["answer"], Error> {

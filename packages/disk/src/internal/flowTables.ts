@@ -1,6 +1,6 @@
 /**
- * Executions, the edges between them and the completions that they made, in the worker. Each verb is called inside a
- * transaction of its own, so that all of it is stored or nothing.
+ * Executions, the edges between them and the completions that they made, in the worker. Verbs are called inside a
+ * transaction, by which all of it is stored or nothing. One that refuses has changed nothing, so that others can share it.
  *
  * An edge has a marker: the attempt of its upstream by which it was settled, and whether that had succeeded. A group counts
  * its marked edges, so that the two always agree. `settled` is 0 for an execution that has ended and may have edges
@@ -43,7 +43,7 @@ export const flowTables = `
     outcome TEXT NOT NULL, at INTEGER NOT NULL
   ) STRICT;`
 
-/** A verb does not fit what is stored: its transaction is to be rolled back. */
+/** A verb does not fit what is stored. It is thrown before anything is written. */
 export class Refusal extends Error {
   readonly reason: FlowError["reason"]
   constructor(reason: FlowError["reason"], detail: string) {

@@ -1,5 +1,5 @@
-/** The thread that has the database of a store of flows: each verb is a transaction of its own. */
-import type { Call, Range, Verdict } from "./flowCalls.ts"
+/** The thread that has the database of a store of flows. Verbs that wait one after the other share a transaction. */
+import type { Call, Range, Told, Verb, Verdict } from "./flowCalls.ts"
 import { FlowTables, flowTables, Refusal } from "./flowTables.ts"
 import { type Layout, SqliteDatabase } from "./sqliteDatabase.ts"
 import { serve } from "./sqliteServing.ts"
@@ -7,42 +7,57 @@ import { serve } from "./sqliteServing.ts"
 /** "Sluf" says that a database is one of these. */
 const layout: Layout = { applicationId: 0x536c7566, version: 1, tables: flowTables }
 
-let database: SqliteDatabase | undefined
-let tables: FlowTables
+let opened: { readonly database: SqliteDatabase; readonly tables: FlowTables } | undefined
+const open = () => {
+  if (opened === undefined) throw new Error("it is not open")
+  return opened
+}
 
-const range = (): Range => database!.glance(() => tables.range())
-const verb = <A>(now: number, run: () => A): Verdict<A> => {
+const perform = (tables: FlowTables, call: Verb): unknown => {
+  const { asked } = call
+  switch (call._tag) {
+    case "Add":
+      return tables.add(call.asked.execution, asked.now)
+    case "AddEdge":
+      return tables.addEdge(call.asked.edge, asked.now)
+    case "Complete":
+      return tables.complete(call.asked.end, asked.now)
+    case "Promote":
+      return tables.promote(call.asked.executionId, asked.now)
+    case "Replay":
+      return tables.replay(call.asked.executionId, asked.now)
+  }
+}
+const verdictOf = (tables: FlowTables, call: Verb): Verdict<unknown> => {
   try {
-    return database!.transaction(() => {
-      const value = run()
-      tables.expire(now)
-      return { _tag: "Done", value, last: tables.range().last }
-    })
+    const value = perform(tables, call)
+    tables.expire(call.asked.now)
+    return { _tag: "Done", value }
   } catch (cause) {
     if (!(cause instanceof Refusal)) throw cause
     return { _tag: "Refused", reason: cause.reason, detail: cause.message }
   }
 }
+/** All in one transaction. Those that are refused have changed nothing, so that the others need not mind. */
+const verbs = (calls: ReadonlyArray<Verb>): ReadonlyArray<Told<unknown>> => {
+  const { database, tables } = open()
+  return database.transaction(() => {
+    const verdicts = calls.map((call) => verdictOf(tables, call))
+    const { last } = tables.range()
+    return verdicts.map((verdict) => ({ verdict, last }))
+  })
+}
 
 const run = (call: Call): unknown => {
+  if (isVerb(call)) return verbs([call])[0]
   if (call._tag === "Open") {
     const { busyTimeout, file, history } = call.asked
-    database = new SqliteDatabase(file, busyTimeout, layout)
-    tables = new FlowTables(database.database, history)
-    return range()
+    const database = new SqliteDatabase(file, busyTimeout, layout)
+    opened = { database, tables: new FlowTables(database.database, history) }
+    return range(opened)
   }
-  if (database === undefined) throw new Error("it is not open")
+  const { database, tables } = open()
   switch (call._tag) {
-    case "Add":
-      return verb(call.asked.now, () => tables.add(call.asked.execution, call.asked.now))
-    case "AddEdge":
-      return verb(call.asked.now, () => tables.addEdge(call.asked.edge, call.asked.now))
-    case "Complete":
-      return verb(call.asked.now, () => tables.complete(call.asked.end, call.asked.now))
-    case "Promote":
-      return verb(call.asked.now, () => tables.promote(call.asked.executionId, call.asked.now))
-    case "Replay":
-      return verb(call.asked.now, () => tables.replay(call.asked.executionId, call.asked.now))
     case "Get":
       return tables.get(call.asked.executionId)
     case "List":
@@ -54,10 +69,12 @@ const run = (call: Call): unknown => {
     case "Read":
       return database.glance(() => tables.read(call.asked.from, call.asked.filter))
     case "Poll":
-      return database.changedByOthers() ? range() : undefined
+      return database.changedByOthers() ? range(open()) : undefined
     case "Close":
       return database.close()
   }
 }
+const range = ({ database, tables }: ReturnType<typeof open>): Range => database.glance(() => tables.range())
+const isVerb = (call: Call): call is Verb => call.asked !== undefined && "now" in call.asked
 
-serve(run)
+serve({ run, together: { canShare: isVerb, run: (calls) => verbs(calls.filter(isVerb)) } })

@@ -113,7 +113,7 @@ export class SqliteDatabase {
 /** The primary code of SQLite's answer. */
 const codeOf = (cause: unknown): number | undefined =>
   cause instanceof Error && "errcode" in cause ? Number(cause.errcode) & 0xff : undefined
-const isBusy = (cause: unknown): boolean => codeOf(cause) === 5
+export const isBusy = (cause: unknown): boolean => codeOf(cause) === 5
 
 /** A failure in words, with what can be done about it. */
 export const explain = (cause: unknown, file: string, busyTimeout: number): string => {

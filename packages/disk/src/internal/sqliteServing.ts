@@ -1,28 +1,83 @@
-/** The side of the worker: it does one call after the other, and says in words what fails. */
-import { parentPort, type Transferable } from "node:worker_threads"
-import { explain } from "./sqliteDatabase.ts"
+/** The side of the worker: it does one call after the other, or several in one transaction, and says in words what fails. */
+import { parentPort, receiveMessageOnPort, type Transferable } from "node:worker_threads"
+import { explain, isBusy } from "./sqliteDatabase.ts"
 import type { Reply } from "./sqliteThread.ts"
 
+interface Asked {
+  readonly _tag: string
+  readonly asked: any
+}
+export interface Serving<Call> {
+  readonly run: (call: Call) => unknown
+  /** What the main thread takes over from an answer, rather than have it copied. Default: nothing. */
+  readonly transferred?: (call: Call, answer: any) => Array<Transferable>
+  /**
+   * Does calls that wait one after the other in one transaction, and answers each: all of them happen, or none. Where that
+   * fails, `run` does each by itself. Default: always each by itself.
+   */
+  readonly together?: {
+    readonly canShare: (call: Call) => boolean
+    readonly run: (calls: ReadonlyArray<Call>) => ReadonlyArray<unknown>
+  }
+}
+
+/** Calls done in one transaction at most, so that what waits behind them waits for a while only. */
+const sharingMax = 256
+
 /** The first call is `Open`, with the file and the busy timeout in milliseconds; after `Close` the worker ends. */
-export const serve = <Call extends { readonly _tag: string; readonly asked: any }>(
-  run: (call: Call) => unknown,
-  transferred: (call: Call, answer: any) => Array<Transferable> = () => []
-): void => {
+export const serve = <Call extends Asked>({ run, together, transferred = () => [] }: Serving<Call>): void => {
   const port = parentPort!
   let file = ""
   let busyTimeout = 0
-  port.on("message", (call: Call) => {
+  const reply = (call: Call, answer: () => unknown): void => {
     let reply: Reply
     let transfer: Array<Transferable> = []
-    if (call._tag === "Open") ({ busyTimeout, file } = call.asked)
     try {
-      const answer = run(call)
-      reply = { _tag: "Answered", answer }
-      transfer = transferred(call, answer)
+      const value = answer()
+      reply = { _tag: "Answered", answer: value }
+      transfer = transferred(call, value)
     } catch (cause) {
       reply = { _tag: "Failed", message: explain(cause, file, busyTimeout) }
     }
     port.postMessage(reply, transfer)
-    if (call._tag === "Close") port.close()
+  }
+  const shared = (calls: ReadonlyArray<Call>): void => {
+    let answerOf: (call: Call, index: number) => unknown
+    try {
+      const answers = together!.run(calls)
+      answerOf = (_, index) => answers[index]
+    } catch (cause) {
+      answerOf = (call) => {
+        // Each would wait as long again.
+        if (isBusy(cause)) throw cause
+        return run(call)
+      }
+    }
+    for (const [index, call] of calls.entries()) reply(call, () => answerOf(call, index))
+  }
+  /** Those that have come meanwhile. */
+  const following = (first: Call): Array<Call> => {
+    const calls = [first]
+    while (calls.length < sharingMax) {
+      const next: { readonly message: Call } | undefined = receiveMessageOnPort(port)
+      if (next === undefined) break
+      calls.push(next.message)
+    }
+    return calls
+  }
+  port.on("message", (first: Call) => {
+    if (first._tag === "Open") ({ busyTimeout, file } = first.asked)
+    const calls = together === undefined ? [first] : following(first)
+    for (let at = 0; at < calls.length;) {
+      let end = at
+      while (end < calls.length && together?.canShare(calls[end]!)) end++
+      if (end - at > 1) shared(calls.slice(at, end))
+      else {
+        end = at + 1
+        reply(calls[at]!, () => run(calls[at]!))
+      }
+      at = end
+    }
+    if (calls.at(-1)!._tag === "Close") port.close()
   })
 }

@@ -33,4 +33,4 @@ const run = (call: Call): unknown => {
   }
 }
 
-serve(run, (call, answer) => call._tag === "Read" ? [answer.values.bytes.buffer] : [])
+serve({ run, transferred: (call, answer) => call._tag === "Read" ? [answer.values.bytes.buffer] : [] })
