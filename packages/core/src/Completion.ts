@@ -270,6 +270,8 @@ interface ReconcilerOptions extends Supervised {
   readonly every?: Duration.Input
   /** Executions asked for at a time. Default 100. */
   readonly page?: number
+  /** Promotions of a page at the same time. Default 16. */
+  readonly concurrency?: number
 }
 /**
  * A component that promotes what waited, as soon as a completion is heard. A backend that is down delays nothing but
@@ -360,8 +362,9 @@ export const reconciler: {
 ): Layer.Layer<never, never, any> =>
   component(options, "Reconciler", (store) =>
     Effect.sync(() => {
-      const { every = "30 seconds", name, page = 100 } = options
+      const { concurrency = 16, every = "30 seconds", name, page = 100 } = options
       assertPositive(name, "page", page)
+      assertPositive(name, "concurrency", concurrency)
       const interval = Duration.fromInputUnsafe(every)
       if (!(Duration.toMillis(interval) > 0)) {
         throw new RangeError(`component "${name}": \`every\` must be positive, got ${Duration.format(interval)}`)
@@ -370,22 +373,19 @@ export const reconciler: {
       const failing = new Throttle()
       return (running, slot) => {
         const promote = (executionId: string) =>
-          promoting(store, executionId, slot, (cause) =>
-            failing.run(() =>
-              Effect.logWarning(`reconciler "${name}" could not promote what waits for "${executionId}"`, cause)
-            ))
+          running.stop.isOpen() ?
+            Effect.void :
+            promoting(store, executionId, slot, (cause) =>
+              failing.run(() =>
+                Effect.logWarning(`reconciler "${name}" could not promote what waits for "${executionId}"`, cause)
+              ))
         const through = Effect.gen(function*() {
           let after = Option.none<string>()
           do {
             const { executions, next } = yield* store.unsettled({ after, limit: page })
-            for (const executionId of executions) {
-              if (running.stop.isOpen()) {
-                return
-              }
-              yield* promote(executionId)
-            }
+            yield* Effect.forEach(executions, promote, { concurrency, discard: true })
             after = next
-          } while (Option.isSome(after))
+          } while (Option.isSome(after) && !running.stop.isOpen())
         })
         const wakes = Wakes.of(store)
         return Effect.gen(function*() {

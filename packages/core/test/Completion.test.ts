@@ -468,16 +468,40 @@ describe("reconciler", () => {
       assert.strictEqual(pages.length, 2)
     }))
 
-  it.effect("a drain ends the promotion under way, goes no further, and does not wait for the interval", () =>
+  it.effect("has no more promotions under way than its concurrency, and ends a page before it asks for the next", () =>
+    Effect.gen(function*() {
+      const latches: Array<Latch.Latch> = []
+      const names = Array.from({ length: 14 }, (_, index) => `e${index}`)
+      const { pages, promoted, store } = storeOf(names, () => {
+        const latch = Latch.makeUnsafe(false)
+        latches.push(latch)
+        return Effect.as(latch.await, nothing)
+      })
+      yield* run(reconciler({ name: "reconciler", store, every: never, page: 10, concurrency: 4 }))
+      yield* settle
+      assert.deepStrictEqual(promoted, names.slice(0, 4))
+      // The first is stuck: the others of its page go on beside it.
+      for (let index = 1; index < 10; index++) {
+        yield* latches[index]!.open
+        yield* settle
+      }
+      assert.deepStrictEqual([promoted.length, pages.length], [10, 1])
+      yield* latches[0]!.open
+      yield* settle
+      assert.deepStrictEqual([promoted.length, pages.length], [14, 2])
+      for (let index = 10; index < 14; index++) yield* latches[index]!.open
+    }))
+
+  it.effect("a drain ends the promotions under way, goes no further, and does not wait for the interval", () =>
     Effect.gen(function*() {
       const latch = Latch.makeUnsafe(false)
-      const { promoted, store } = storeOf(["a", "b", "c"], () => Effect.as(latch.await, nothing))
-      const busy = yield* run(reconciler({ name: "reconciler", store }))
+      const { pages, promoted, store } = storeOf(["a", "b", "c", "d"], () => Effect.as(latch.await, nothing))
+      const busy = yield* run(reconciler({ name: "reconciler", store, concurrency: 2, page: 3 }))
       yield* settle
       const closing = yield* Blocked.fork(busy.close)
       yield* latch.open
       yield* Fiber.join(closing)
-      assert.deepStrictEqual(promoted, ["a"])
+      assert.deepStrictEqual([promoted, pages.length], [["a", "b"], 1])
       const idle = yield* run(reconciler({ name: "reconciler", store }))
       yield* settle
       yield* idle.close
@@ -543,6 +567,7 @@ describe("both", () => {
         ...[0, -1, 1.5, Infinity].map((page) =>
           [reconciler({ name: "mine", store, page }), "`page` must be a positive integer"] as const
         ),
+        [reconciler({ name: "mine", store, concurrency: 0 }), "`concurrency` must be a positive integer"] as const,
         [reconciler({ name: "mine", store, every: 0 }), "`every` must be positive"] as const
       ]
       for (const [component, why] of refused) {
