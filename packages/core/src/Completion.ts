@@ -172,6 +172,7 @@ export interface Execution {
 /** A verb of a flow store does not fit what the store has. It has changed nothing. */
 export class FlowError extends Schema.TaggedError<FlowError>()("FlowError", {
   reason: Schema.Literals(["unknown", "duplicate", "stale", "notTerminal", "notBlocked", "invalid", "cycle"]),
+  /** For which the verb was called, also where it is another one that does not fit. */
   executionId: Schema.String,
   detail: Schema.String
 }) {

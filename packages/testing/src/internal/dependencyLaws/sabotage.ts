@@ -40,6 +40,22 @@ export const forgetful = altered((store) => {
       })
   }
 })
+/** It names the upstream that it does not have. */
+export const misnaming = altered((store) => ({
+  addEdge: (edge) =>
+    Effect.catchTag(
+      store.addEdge(edge),
+      "FlowError",
+      ({ detail, reason }) =>
+        Effect.fail(
+          new Completion.FlowError({
+            reason,
+            detail,
+            executionId: reason === "unknown" ? edge.upstream : edge.executionId
+          })
+        )
+    )
+}))
 /** It believes whoever says that an execution has ended. */
 export const credulous = altered((store) => ({
   promote: (executionId) =>

@@ -1,8 +1,7 @@
 /** Laws on what adds, ends, replays and reads executions. */
-import type { Completion } from "@sluice/core"
-import { Effect, Option } from "effect"
+import { Completion } from "@sluice/core"
+import { Effect, Exit, Option } from "effect"
 import { answers, same, valueOf } from "../trial.ts"
-import { Exit } from "effect"
 import { type Law, law } from "./law.ts"
 import {
   anonymous,
@@ -10,6 +9,7 @@ import {
   boastful,
   hasty,
   looking,
+  misnaming,
   obliging,
   overfull,
   selective,
@@ -121,6 +121,27 @@ const cycles = law("an edge that would close a cycle is refused, as is one from 
     yield* promotes(store, "e0", ["e1"])
   }),
   broken: obliging("cycle")
+})
+
+const naming = law("a refusal names the execution that its verb was called for", {
+  check: Effect.fnUntraced(function*(subject) {
+    const { store } = yield* open(subject)
+    yield* add(store, "a")
+    yield* add(store, "b", allOf("a"))
+    const verbs: ReadonlyArray<Effect.Effect<unknown, Completion.FlowError | Completion.StoreError>> = [
+      store.add({ executionId: "mine", groups: [allOf("nobody")] }),
+      store.addEdge({ executionId: "b", upstream: "nobody", group: 0 }),
+      store.complete({ executionId: "a", attempt: 2, outcome: "failed" }),
+      store.replay("b")
+    ]
+    const seen = yield* Effect.forEach(verbs, (verb) =>
+      Effect.match(verb, {
+        onFailure: (error) => error instanceof Completion.FlowError ? error.executionId : error._tag,
+        onSuccess: () => "nobody"
+      }))
+    yield* same("who is named", seen, ["mine", "b", "a", "b"])
+  }),
+  broken: misnaming
 })
 
 const attempts = law("complete ends the current attempt once; a stale one is refused and changes nothing", {
@@ -300,6 +321,7 @@ export const verbs: ReadonlyArray<Law> = [
   adding,
   edges,
   cycles,
+  naming,
   attempts,
   again,
   cancelling,

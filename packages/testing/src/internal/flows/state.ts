@@ -37,7 +37,7 @@ export class FlowState {
         return refuse("invalid", executionId, `group ${index} has an upstream twice`)
       }
       const missing = upstreams.find((upstream) => !this.nodes.has(upstream))
-      if (missing !== undefined) return refuse("unknown", missing, `it is not there for "${executionId}" to wait for`)
+      if (missing !== undefined) return refuse("unknown", executionId, `its upstream "${missing}" is not there`)
     }
     const node = new Node({ executionId, flowId: flowId ?? null, namespace: namespace ?? "", tags: { ...tags } })
     this.nodes.set(executionId, node)
@@ -56,9 +56,7 @@ export class FlowState {
     const node = this.nodes.get(executionId)
     const upstream = this.nodes.get(edge.upstream)
     if (node === undefined) return refuse("unknown", executionId, "it is not there")
-    if (upstream === undefined) {
-      return refuse("unknown", edge.upstream, `it is not there for "${executionId}" to wait for`)
-    }
+    if (upstream === undefined) return refuse("unknown", executionId, `its upstream "${edge.upstream}" is not there`)
     if (node.state !== "blocked") return refuse("notBlocked", executionId, `it is ${node.state} and waits for nothing`)
     const group = node.groups[edge.group]
     if (group === undefined) return refuse("invalid", executionId, `it has no group ${edge.group}`)
