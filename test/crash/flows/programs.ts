@@ -5,7 +5,7 @@
  */
 import type { Completion } from "@sluice/core"
 import { SqliteFlows } from "@sluice/disk"
-import { Effect, Option, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import assert from "node:assert/strict"
 import { mkdtemp, rm } from "node:fs/promises"
 import { DatabaseSync } from "node:sqlite"
@@ -13,7 +13,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { audit } from "../../../packages/disk/test/support/flows.ts"
 import { type Outlook, outlooks } from "../../../packages/testing/src/internal/dependencyLaws/oracle.ts"
-import { programOf, type Step } from "../../../packages/testing/src/internal/dependencyLaws/program.ts"
+import { programOf, take, untold } from "../../../packages/testing/src/internal/dependencyLaws/program.ts"
 import { Chance } from "../../../packages/testing/src/internal/faults/chance.ts"
 import { type Running, startProcess } from "../process.ts"
 import { type Break, isPlace, type Task } from "./task.ts"
@@ -90,27 +90,10 @@ const finishes = Effect.fnUntraced(function*(run: Run) {
   const held = new Set(program.held)
   const app = yield* appOf(run, program.executions.length, held)
 
-  const apply = (step: Step): Effect.Effect<boolean, Completion.StoreError> => {
-    const { executionId } = step
-    const allowed = (verb: Effect.Effect<unknown, Completion.FlowError | Completion.StoreError>) =>
-      Effect.match(Effect.catchTag(verb, "StoreError", Effect.die), { onFailure: () => false, onSuccess: () => true })
-    switch (step._tag) {
-      case "Release":
-        return Effect.sync(() => {
-          if (!held.delete(executionId)) return false
-          app.release(executionId)
-          return true
-        })
-      case "Replay":
-        return allowed(store.replay(executionId))
-      case "AddEdge":
-        return allowed(store.addEdge(step))
-      case "Cancel":
-        return Effect.orDie(Effect.gen(function*() {
-          const { attempt } = Option.getOrThrow(yield* store.get(executionId))
-          return yield* store.complete({ executionId, attempt, outcome: "cancelled" })
-        }))
-    }
+  const release = (executionId: string) => {
+    const isHeld = held.delete(executionId)
+    if (isHeld) app.release(executionId)
+    return isHeld
   }
   const comesTo = Effect.fnUntraced(function*(outlook: Outlook, when: string) {
     let isSame = false
@@ -133,7 +116,7 @@ const finishes = Effect.fnUntraced(function*(run: Run) {
   for (const [index, step] of program.steps.entries()) {
     const when = `after step ${index}, ${JSON.stringify(step)}`
     const outlook = expected[index + 1]!
-    assert.equal(yield* apply(step), outlook.allowed, `whether it is allowed ${when}`)
+    assert.equal(yield* take(step, { store, release }), outlook.allowed, `whether it is allowed ${when}`)
     yield* comesTo(outlook, when)
   }
   yield* app.finish
@@ -169,12 +152,7 @@ const appOf = Effect.fnUntraced(
       page: chance.of([1, 7, 100]),
       faults: {
         seed: chance.seed(),
-        drop: chance.bias(),
-        gap: chance.of([0, 0, 0.1, 1]),
-        repeat: chance.bias(),
-        reorder: chance.bias(),
-        forge: chance.bias(),
-        failSubscribe: chance.of([0, 0, 0.5, 1]),
+        ...untold(chance),
         failBefore: chance.of([0, 0, 0.1, 0.3]),
         failAfter: chance.of([0, 0, 0.1, 0.3])
       },

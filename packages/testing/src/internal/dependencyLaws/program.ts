@@ -1,6 +1,8 @@
 /** Random programs: a graph of executions, how each of their attempts is to end, and what else is done to them. */
 import type { Completion } from "@sluice/core"
+import { Effect, Option } from "effect"
 import type { Chance } from "../faults/chance.ts"
+import type { FaultOptions } from "../flows/faulting.ts"
 import type { End } from "./steps.ts"
 
 export interface Planned {
@@ -71,3 +73,49 @@ export const programOf = (chance: Chance): Program => {
 }
 export const outcomeOf = ({ outcomes }: Planned, attempt: number): End =>
   outcomes[Math.min(attempt, outcomes.length) - 1]!
+
+/** Any share of the notifications, up to all of them. */
+export const untold = (chance: Chance): FaultOptions => ({
+  drop: chance.bias(),
+  gap: chance.of([0, 0, 0.1, 1]),
+  repeat: chance.bias(),
+  reorder: chance.bias(),
+  forge: chance.bias(),
+  failSubscribe: chance.of([0, 0, 0.5, 1])
+})
+
+/** Takes a step, and answers whether that was allowed. */
+export const take = (
+  step: Step,
+  { changed = () => undefined, release, store }: {
+    readonly store: Completion.FlowStore
+    /** Whether it was held. */
+    readonly release: (executionId: string) => boolean
+    /** Is told how an execution is that was replayed or has an edge more. */
+    readonly changed?: (execution: Completion.Execution) => void
+  }
+): Effect.Effect<boolean> => {
+  const { executionId } = step
+  const changing = (verb: Effect.Effect<Completion.Execution, Completion.FlowError | Completion.StoreError>) =>
+    verb.pipe(
+      Effect.map((execution) => {
+        changed(execution)
+        return true
+      }),
+      Effect.catchTag("FlowError", () => Effect.succeed(false)),
+      Effect.orDie
+    )
+  switch (step._tag) {
+    case "Release":
+      return Effect.sync(() => release(executionId))
+    case "Replay":
+      return changing(store.replay(executionId))
+    case "AddEdge":
+      return changing(store.addEdge(step))
+    case "Cancel":
+      return Effect.orDie(Effect.gen(function*() {
+        const { attempt } = Option.getOrThrow(yield* store.get(executionId))
+        return yield* store.complete({ executionId, attempt, outcome: "cancelled" })
+      }))
+  }
+}

@@ -1,6 +1,6 @@
 /** A law on the whole: listener and reconciler bring any program to where it has to come, whatever fails between them. */
 import { Completion, Topology } from "@sluice/core"
-import { Effect, Exit, Layer, Option, Queue, Result, Schedule, Scope } from "effect"
+import { Effect, Exit, Layer, Option, Queue, Schedule, Scope } from "effect"
 import { listen, payloadsOf } from "../completionLaws/steps.ts"
 import { Chance } from "../faults/chance.ts"
 import { alteredStore } from "../flows/altered.ts"
@@ -9,7 +9,7 @@ import { elapse } from "../law.ts"
 import { Mismatch, pass, same, settle, start } from "../trial.ts"
 import { type Law, law, type Subject } from "./law.ts"
 import { type Outlook, outlooks } from "./oracle.ts"
-import { outcomeOf, type Program, programOf, type Step } from "./program.ts"
+import { outcomeOf, type Program, programOf, type Step, take, untold } from "./program.ts"
 import { forgetful } from "./sabotage.ts"
 
 /** A law that is checked with programs of these seeds. */
@@ -46,14 +46,9 @@ const run = Effect.fnUntraced(function*(subject: Subject, seed: number) {
   }
 })
 
-/** Any share of the notifications; of the store's calls never all, since nothing could be promoted then. */
+/** Never all of the store's calls, since nothing could be promoted then. */
 const faultsOf = (chance: Chance): FaultOptions => ({
-  drop: chance.bias(),
-  gap: chance.of([0, 0, 0.1, 1]),
-  repeat: chance.bias(),
-  reorder: chance.bias(),
-  forge: chance.bias(),
-  failSubscribe: chance.of([0, 0, 0.5, 1]),
+  ...untold(chance),
   failBefore: chance.of([0, 0, 0.1, 0.5, 0.9]),
   failAfter: chance.of([0, 0, 0.1, 0.5, 0.9])
 })
@@ -138,31 +133,16 @@ const worldOf = Effect.fnUntraced(function*(subject: Subject, program: Program, 
       if (chance.happens(0.1)) yield* pass(chance.below(20))
     }
   })
-  const apply = (step: Step): Effect.Effect<boolean> => {
-    const { executionId } = step
-    const changing = (verb: Effect.Effect<Completion.Execution, Completion.FlowError | Completion.StoreError>) =>
-      Effect.map(Effect.result(verb), (result) => {
-        if (Result.isSuccess(result)) became(result.success)
-        return Result.isSuccess(result)
-      })
-    switch (step._tag) {
-      case "Release":
-        return Effect.sync(() => {
-          const isHeld = held.delete(executionId)
-          if (isHeld) Queue.offerUnsafe(work, executionId)
-          return isHeld
-        })
-      case "Replay":
-        return changing(store.replay(executionId))
-      case "AddEdge":
-        return changing(store.addEdge(step))
-      case "Cancel":
-        return Effect.orDie(Effect.gen(function*() {
-          const { attempt } = Option.getOrThrow(yield* store.get(executionId))
-          return yield* store.complete({ executionId, attempt, outcome: "cancelled" })
-        }))
-    }
-  }
+  const apply = (step: Step) =>
+    take(step, {
+      store,
+      changed: became,
+      release: (executionId) => {
+        const isHeld = held.delete(executionId)
+        if (isHeld) Queue.offerUnsafe(work, executionId)
+        return isHeld
+      }
+    })
   const differing = (seen: { readonly [executionId: string]: string }, outlook: Outlook) =>
     Object.keys(outlook.states).filter((executionId) => seen[executionId] !== outlook.states[executionId])
   const comesTo = Effect.fnUntraced(function*(outlook: Outlook, when: string) {
