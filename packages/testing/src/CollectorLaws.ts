@@ -27,7 +27,9 @@ import { holders } from "./internal/collectorLaws/holders.ts"
 import { interleaved, interleaving } from "./internal/collectorLaws/interleaving.ts"
 import { type Law, type LawBroken, type Subject, Value } from "./internal/collectorLaws/law.ts"
 import { settling } from "./internal/collectorLaws/settling.ts"
+import type { Timing } from "./internal/law.ts"
 
+export type { Timing }
 export {
   type CollectOptions,
   type HandleOptions,
@@ -43,7 +45,7 @@ export const laws: ReadonlyArray<Law> = [...interleaving, ...holders, ...settlin
 export const subject = (
   name: string,
   backing: () => Log.LogBacking,
-  more?: Pick<Subject, "turn" | "elapse">
+  more?: Timing
 ): Subject => ({
   name,
   promises: { durability: backing().durability },

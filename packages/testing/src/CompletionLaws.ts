@@ -18,12 +18,13 @@
  */
 import type { Completion } from "@sluice/core"
 import { Effect, Option, type Scope } from "effect"
-import type { Flows } from "./Flows.ts"
-import { memory } from "./Flows.ts"
+import { type Flows, memory } from "./Flows.ts"
 import { choosing } from "./internal/completionLaws/choosing.ts"
 import { hearing } from "./internal/completionLaws/hearing.ts"
 import type { BackendOptions, Ended, Law, LawBroken, Promises, Subject } from "./internal/completionLaws/law.ts"
+import type { Timing } from "./internal/law.ts"
 
+export type { Timing }
 export {
   type BackendOptions,
   type Ended,
@@ -47,7 +48,7 @@ export const subject = (
   name: string,
   promises: Promises,
   make: (options: BackendOptions) => Flows | Effect.Effect<Flows, never, Scope.Scope>,
-  more?: Pick<Subject, "turn" | "elapse">
+  more?: Timing
 ): Subject => ({
   name,
   promises,

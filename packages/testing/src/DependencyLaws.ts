@@ -24,7 +24,9 @@ import { promoting } from "./internal/dependencyLaws/promoting.ts"
 import { programs } from "./internal/dependencyLaws/programs.ts"
 import { racing } from "./internal/dependencyLaws/racing.ts"
 import { verbs } from "./internal/dependencyLaws/verbs.ts"
+import type { Timing } from "./internal/law.ts"
 
+export type { Timing }
 export { type Law, LawBroken, type Promises, type Subject } from "./internal/dependencyLaws/law.ts"
 
 /** All laws; names are unique. They bind every store. */
@@ -34,7 +36,7 @@ export const laws: ReadonlyArray<Law> = [...promoting, ...verbs, ...finding, ...
 export const subject = (
   name: string,
   make: Effect.Effect<Flows, never, Scope.Scope>,
-  more?: Pick<Subject, "turn" | "elapse"> & Partial<Promises>
+  more?: Timing & Partial<Promises>
 ): Subject => {
   const { executions = 10_000, ...rest } = more ?? {}
   return { name, promises: { executions }, make, ...rest }

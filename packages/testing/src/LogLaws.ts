@@ -29,7 +29,9 @@ import { reading } from "./internal/logLaws/reading.ts"
 import { retention } from "./internal/logLaws/retention.ts"
 import { sequences } from "./internal/logLaws/sequences.ts"
 import { starting } from "./internal/logLaws/starting.ts"
+import type { Timing } from "./internal/law.ts"
 
+export type { Timing }
 export { type Law, LawBroken, type LogOptions, type Promises, type Subject } from "./internal/logLaws/law.ts"
 
 /** All laws; names are unique. */
@@ -53,7 +55,7 @@ export const subject = (
   name: string,
   promises: Promises,
   backing: (options: LogOptions) => Log.LogBacking,
-  more?: Pick<Subject, "turn" | "elapse">
+  more?: Timing
 ): Subject => ({
   name,
   promises,

@@ -65,11 +65,17 @@ export const makeLaw = <S extends AnySubject>(name: string, options: LawOptions<
   }
 })
 
-/** A subject that may answer by I/O, or go by a clock of its own. */
-export interface TimedSubject extends AnySubject {
+/** How long what the laws run over takes to answer, and which clock it goes by. */
+export interface Timing {
+  /** Where it answers by I/O: what to do in between two looks at something that is waited for. */
   readonly turn?: Effect.Effect<void>
+  /**
+   * Where it has a clock of its own: lets so many milliseconds pass by it. Without it the checks run on a clock of their own,
+   * and take no time.
+   */
   readonly elapse?: (millis: number) => Effect.Effect<void>
 }
+interface TimedSubject extends AnySubject, Timing {}
 /** A law that is checked with the subject's turns, and on a clock of its own unless the subject has one. */
 export const timedLaw = <S extends TimedSubject>(name: string, options: LawOptions<S>): LawOver<S> => {
   const made = makeLaw(name, options)

@@ -2,7 +2,7 @@
 import { type Collector, type Log, Record } from "@sluice/core"
 import type { Assembly } from "@sluice/core/Component"
 import { type Effect, type Layer, Schema, type Scope } from "effect"
-import { LawBroken, type LawOptions, type LawOver, timedLaw } from "../law.ts"
+import { LawBroken, type LawOptions, type LawOver, timedLaw, type Timing } from "../law.ts"
 
 export { LawBroken }
 
@@ -27,7 +27,7 @@ export type HandleOptions = CollectOptions & {
 }
 
 /** What the laws run over: collectors on an engine's logs. */
-export interface Subject {
+export interface Subject extends Timing {
   readonly name: string
   readonly promises: { readonly durability: Log.Durability }
   /** A new backing, whose log has nothing in it. */
@@ -42,13 +42,6 @@ export interface Subject {
   readonly layer: (
     options: HandleOptions
   ) => Layer.Layer<never, Log.LogFailed, Value | Log.LogOf<Value> | Parked | Assembly>
-  /** For an engine that answers by I/O: what to do in between two looks at something that is waited for. */
-  readonly turn?: Effect.Effect<void>
-  /**
-   * For an engine with a clock of its own: lets so many milliseconds pass by it. Without it the checks run on a clock of
-   * their own, and take no time.
-   */
-  readonly elapse?: (millis: number) => Effect.Effect<void>
 }
 
 /** One guarantee. */

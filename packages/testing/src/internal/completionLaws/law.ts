@@ -1,7 +1,7 @@
 /** Laws of completions: whom they bind, and what they run over. */
 import type { Completion } from "@sluice/core"
 import type { Effect, Scope } from "effect"
-import { LawBroken, type LawOptions, type LawOver, timedLaw } from "../law.ts"
+import { LawBroken, type LawOptions, type LawOver, timedLaw, type Timing } from "../law.ts"
 
 export { LawBroken }
 
@@ -38,18 +38,11 @@ export interface Worked {
 }
 
 /** What the laws run over: a backend, however its executions come to their end. */
-export interface Subject {
+export interface Subject extends Timing {
   readonly name: string
   readonly promises: Promises
   /** A new backend, which has told of nothing. */
   readonly make: (options: BackendOptions) => Effect.Effect<Worked, never, Scope.Scope>
-  /** For a backend that answers by I/O: what to do in between two looks at something that is waited for. */
-  readonly turn?: Effect.Effect<void>
-  /**
-   * For a backend with a clock of its own: lets so many milliseconds pass by it. Without it the checks run on a clock of
-   * their own, and take no time.
-   */
-  readonly elapse?: (millis: number) => Effect.Effect<void>
 }
 
 /** One guarantee. */

@@ -1,7 +1,7 @@
 /** Laws of dependencies: whom they bind, and what they run over. */
 import type { Effect, Scope } from "effect"
 import type { Flows } from "../../Flows.ts"
-import { LawBroken, type LawOptions, type LawOver, timedLaw } from "../law.ts"
+import { LawBroken, type LawOptions, type LawOver, timedLaw, type Timing } from "../law.ts"
 
 export { LawBroken }
 
@@ -11,18 +11,11 @@ export interface Promises {
 }
 
 /** What the laws run over: stores of executions, with a backend that tells of all their completions in order. */
-export interface Subject {
+export interface Subject extends Timing {
   readonly name: string
   readonly promises: Promises
   /** A new store, which has nothing in it. */
   readonly make: Effect.Effect<Flows, never, Scope.Scope>
-  /** For a store that answers by I/O: what to do in between two looks at something that is waited for. */
-  readonly turn?: Effect.Effect<void>
-  /**
-   * For a backend with a clock of its own: lets so many milliseconds pass by it. Without it the checks run on a clock of
-   * their own, and take no time.
-   */
-  readonly elapse?: (millis: number) => Effect.Effect<void>
 }
 
 /** One guarantee. */

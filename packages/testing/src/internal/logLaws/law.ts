@@ -1,7 +1,7 @@
 /** Laws of logs: whom they bind, and on which clock they are checked. */
 import type { Log } from "@sluice/core"
 import type { Effect, Scope } from "effect"
-import { LawBroken, type LawOptions, type LawOver, timedLaw } from "../law.ts"
+import { LawBroken, type LawOptions, type LawOver, timedLaw, type Timing } from "../law.ts"
 
 export { LawBroken }
 
@@ -21,20 +21,13 @@ export interface LogOptions {
 }
 
 /** What the laws run over: the logs of an engine. */
-export interface Subject {
+export interface Subject extends Timing {
   readonly name: string
   readonly promises: Promises
   /** What its backing says. */
   readonly durability: Log.Durability
   /** A new log of numbers, with nothing in it, which writes its values as JSON. */
   readonly make: (options: LogOptions) => Effect.Effect<Log.Log<number>, never, Scope.Scope>
-  /** For an engine that answers by I/O: what to do in between two looks at something that is waited for. */
-  readonly turn?: Effect.Effect<void>
-  /**
-   * For an engine with a clock of its own: lets so many milliseconds pass by it. Without it the checks run on a clock of
-   * their own, and take no time.
-   */
-  readonly elapse?: (millis: number) => Effect.Effect<void>
 }
 
 /** One guarantee. */
