@@ -29,7 +29,7 @@ import { resolve } from "node:path"
 import type { Standing } from "./internal/flowCalls.ts"
 import { FlowConnection } from "./internal/flowConnection.ts"
 import { bridge, isElsewhere, type Position, positionOf, signals } from "./internal/flowSignals.ts"
-import { realSleep } from "./internal/sqliteThread.ts"
+import { byRealTime, patience } from "./internal/sqliteThread.ts"
 import { SqliteOpenFailed } from "./SqliteLog.ts"
 
 export { SqliteOpenFailed }
@@ -206,12 +206,11 @@ const attached = (
   Effect.suspend(() => {
     let last = new Error("it has not answered in time")
     const unavailable = () => Effect.fail(new SubscribeError({ reason: "unavailable", cause: last }))
-    const ask: Effect.Effect<Standing, SubscribeError> = Effect.catch(
-      connection.ask("Stand", { sequence }),
-      (cause) => {
-        last = cause
-        return connection.isClosed ? unavailable() : Effect.andThen(realSleep(50), ask)
-      }
+    const ask = connection.ask("Stand", { sequence }).pipe(
+      Effect.tapError((cause) => Effect.sync(() => void (last = cause))),
+      Effect.retry({ schedule: patience, while: () => !connection.isClosed }),
+      byRealTime,
+      Effect.catch(unavailable)
     )
     return Effect.timeoutOrElse(ask, { duration: connectTimeout, orElse: unavailable })
   })

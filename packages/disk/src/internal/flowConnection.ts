@@ -5,13 +5,10 @@
 import { type Filter, FlowError, StoreError } from "@sluice/core/Completion"
 import { Effect, Latch } from "effect"
 import type { Calls, History, Reading, Told, Verb } from "./flowCalls.ts"
-import { realSleep, SqliteThread } from "./sqliteThread.ts"
+import { byRealTime, patience, polling, SqliteThread } from "./sqliteThread.ts"
 
 const source = import.meta.url
 const worker = new URL(`./flowWorker.${source.endsWith(".ts") ? "ts" : "js"}`, source)
-
-/** Milliseconds between calls while they fail, at most: each may start a worker, with a warning. */
-const patience = 5_000
 
 export interface ConnectionOptions {
   readonly file: string
@@ -67,17 +64,12 @@ export class FlowConnection {
     return this.thread.call(tag, asked)
   }
   /** What there is after a sequence: asks again until it is answered, and for ever once this has been closed. */
-  read(from: number, filter: Filter, pause = 50): Effect.Effect<Reading> {
-    return Effect.matchEffect(this.ask("Read", { from, filter }), {
-      onFailure: () =>
-        this.isClosed
-          ? Effect.never
-          : Effect.andThen(realSleep(pause), this.read(from, filter, Math.min(patience, 2 * pause))),
-      onSuccess: (reading) => {
-        this.heard(reading.range.last)
-        return Effect.succeed(reading)
-      }
-    })
+  read(from: number, filter: Filter): Effect.Effect<Reading> {
+    return Effect.retry(this.ask("Read", { from, filter }), { schedule: patience, while: () => !this.isClosed }).pipe(
+      byRealTime,
+      Effect.tap((reading) => Effect.sync(() => this.heard(reading.range.last))),
+      Effect.catch(() => Effect.never)
+    )
   }
   /** Until something else than `sequence` is the last that has been heard of. */
   after(sequence: number): Effect.Effect<void> {
@@ -91,22 +83,16 @@ export class FlowConnection {
   }
   /** Asks whether other processes have written, in such intervals of milliseconds, while anyone waits. */
   poll(interval: number): Effect.Effect<never> {
-    let pause = interval
-    const once = Effect.suspend(() => {
+    const look = Effect.suspend(() => {
       if (this.waiting.size === 0) {
         this.watched.closeUnsafe()
         return Effect.void
       }
-      return Effect.match(this.ask("Poll", undefined), {
-        onSuccess: (range) => {
-          pause = interval
-          if (range !== undefined) this.heard(range.last)
-        },
-        onFailure: () => void (pause = Math.max(interval, Math.min(patience, 2 * pause)))
+      return Effect.map(this.ask("Poll", undefined), (range) => {
+        if (range !== undefined) this.heard(range.last)
       })
     })
-    const rest = Effect.suspend(() => realSleep(pause))
-    return this.watched.await.pipe(Effect.andThen(rest), Effect.andThen(once), Effect.forever)
+    return polling(interval, this.watched, look)
   }
 
   private heard(last: number): void {

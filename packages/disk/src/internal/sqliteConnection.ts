@@ -5,7 +5,7 @@
 import { Effect, Latch } from "effect"
 import type { Calls, RecordState, Slot, Standing, Write } from "./sqliteCalls.ts"
 import { Settling } from "./settling.ts"
-import { realSleep, SqliteThread } from "./sqliteThread.ts"
+import { polling, SqliteThread } from "./sqliteThread.ts"
 
 const source = import.meta.url
 const worker = new URL(`./sqliteWorker.${source.endsWith(".ts") ? "ts" : "js"}`, source)
@@ -95,18 +95,14 @@ export class SqliteConnection {
   }
   /** Asks whether other processes have written, in such intervals of milliseconds, while anyone watches. */
   poll(interval: number): Effect.Effect<never> {
-    const once = Effect.suspend(() => {
+    const look = Effect.suspend(() => {
       if (Array.from(this.clients.values()).some((client) => client.watches())) {
-        return Effect.matchEffect(this.call("Poll", undefined), {
-          onSuccess: (standings) => Effect.sync(() => this.stand(standings)),
-          // Each time starts a worker, with a warning.
-          onFailure: () => realSleep(5_000)
-        })
+        return Effect.map(this.call("Poll", undefined), (standings) => this.stand(standings))
       }
       this.watched.closeUnsafe()
       return Effect.void
     })
-    return this.watched.await.pipe(Effect.andThen(realSleep(interval)), Effect.andThen(once), Effect.forever)
+    return polling(interval, this.watched, look)
   }
 
   private flush(): void {

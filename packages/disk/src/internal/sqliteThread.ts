@@ -3,7 +3,7 @@
  *
  * A worker that ends, whatever the reason, fails all calls that wait; the next call starts another one.
  */
-import { Effect } from "effect"
+import { Clock, Effect, type Latch, Schedule } from "effect"
 import { type Transferable, Worker } from "node:worker_threads"
 
 export type Reply =
@@ -131,9 +131,25 @@ export class SqliteThread<Calls extends CallsOf<Calls>> {
   }
 }
 
-/** By the real time also in a test, since other processes go by no other. */
-export const realSleep = (millis: number): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    const timer = setTimeout(() => resume(Effect.void), millis)
-    return Effect.sync(() => clearTimeout(timer))
-  })
+/** By the real time also in a test, since threads and other processes go by no other. */
+export const byRealTime: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = Effect.provideService(
+  Clock.Clock,
+  Clock.Clock.defaultValue()
+)
+/** Between calls while they fail: each may start a worker, with a warning. */
+export const patience = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("5 seconds")]).pipe(
+  Schedule.jittered
+)
+/** Looks in such intervals of milliseconds, while somebody watches. */
+export const polling = (
+  interval: number,
+  watched: Latch.Latch,
+  look: Effect.Effect<void, unknown>
+): Effect.Effect<never> =>
+  watched.await.pipe(
+    Effect.andThen(Effect.sleep(interval)),
+    Effect.andThen(Effect.retry(look, patience)),
+    Effect.forever,
+    Effect.orDie,
+    byRealTime
+  )
