@@ -10,7 +10,7 @@ import { DatabaseSync } from "node:sqlite"
 import { casesOf } from "../../../test/support/cases.ts"
 import { Chance } from "../../testing/src/internal/faults/chance.ts"
 import { workers } from "./support/calls.ts"
-import { file, numbers, until } from "./support/files.ts"
+import { file, numbers, turn, until } from "./support/files.ts"
 import { apply, empty, nextStep, shown } from "./support/flowModel.ts"
 import { start } from "./support/flowProcess.ts"
 import { audit, gather, open, perform, reconcile, told } from "./support/flows.ts"
@@ -572,7 +572,7 @@ describe("a fault", () => {
     })
   }
 
-  it.live("while it opens says which file, and what to do; while it subscribes, after the connectTimeout", () =>
+  it.effect("while it opens says which file, and what to do; while it subscribes, after the connectTimeout", () =>
     Effect.gen(function*() {
       const path = yield* file
       const garbage = join(dirname(path), "garbage.db")
@@ -593,7 +593,12 @@ describe("a fault", () => {
         yield* Effect.promise(() => worker.terminate())
         for (const end of ["-wal", "-shm"]) rmSync(`${path}${end}`, { force: true })
         writeFileSync(path, readFileSync(garbage))
-        return yield* Effect.flip(backend.subscribe({ connectTimeout: 200 }))
+        const subscribing = yield* Effect.forkChild(Effect.flip(backend.subscribe()), { startImmediately: true })
+        // Of the worker that was ended, and of another one that could not open what is there now.
+        yield* until("an answer", () => warnings.length >= 2)
+        yield* turn
+        yield* TestClock.adjust("10 seconds")
+        return yield* Fiber.join(subscribing)
       }).pipe(Effect.scoped, Effect.provide(logged(warnings)))
       assert.strictEqual(error.reason, "unavailable")
       assert.include(error.message, "not a SQLite database")

@@ -1,7 +1,7 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import type { Completion } from "@sluice/core"
 import { CompletionLaws, Flows } from "@sluice/testing"
-import { Effect, Stream } from "effect"
+import { Effect, Fiber, Stream } from "effect"
 import { noticesSabotage } from "../../../test/support/sabotaged.ts"
 
 const { promises, subject } = CompletionLaws
@@ -42,6 +42,24 @@ describe("the laws", () => {
     assert.strictEqual(new Set(CompletionLaws.laws.map(({ name }) => name)).size, CompletionLaws.laws.length)
     for (const law of CompletionLaws.laws) {
       assert.isTrue(subjects.some(({ promises }) => law.applies(promises)), law.name)
+    }
+  })
+
+  it("are broken by a backend that hangs, after some turns or, where it answers by I/O, ten minutes", async () => {
+    const stuck = { ...subjects[0]!, make: () => Effect.uninterruptible(Effect.never) }
+    const [law] = CompletionLaws.laws
+    const turns = await Effect.runPromise(Effect.flip(law!.check(stuck)))
+    assert.include(turns.message, "expected the check to answer, but saw it still waiting after 100000 turns")
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })
+    try {
+      const checking = Effect.runFork(Effect.flip(law!.check({ ...stuck, turn: Effect.yieldNow })))
+      await vi.advanceTimersByTimeAsync(600_000 - 1)
+      assert.isUndefined(checking.pollUnsafe())
+      await vi.advanceTimersByTimeAsync(1)
+      const { message } = await Effect.runPromise(Fiber.join(checking))
+      assert.include(message, "expected the check to answer, but saw it still waiting after 10 minutes")
+    } finally {
+      vi.useRealTimers()
     }
   })
 })

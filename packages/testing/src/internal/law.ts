@@ -1,7 +1,7 @@
 /** A law: what it says, whom it binds, how it is checked, and the subject that breaks it. */
-import { Cause, Effect, References, Schema, type Scope } from "effect"
+import { Cause, Clock, Effect, type Exit, Fiber, References, Schema, type Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { exitOf, type Mismatch, start, Turn } from "./trial.ts"
+import { exitOf, Mismatch, start, Turn } from "./trial.ts"
 
 /** Something else than a law says was seen. */
 export class LawBroken extends Schema.TaggedError<LawBroken>()("LawBroken", {
@@ -27,7 +27,10 @@ export interface LawOver<in out S extends AnySubject> {
   readonly name: string
   /** Whether subjects that promise this are bound by it. */
   readonly applies: (promises: S["promises"]) => boolean
-  /** Checks it over new instances of the subject; takes at most some thousands of turns, and no time. */
+  /**
+   * Checks it over new instances of the subject; takes at most some thousands of turns, and no time, unless the subject has
+   * a `turn` of its own: then ten minutes at most.
+   */
   readonly check: (subject: S) => Effect.Effect<void, LawBroken>
   /** The same subject, sabotaged to break this law: proof that the law can fail. */
   readonly broken: (subject: S) => S
@@ -39,9 +42,21 @@ export interface LawOptions<S extends AnySubject> {
 }
 
 /** A check whose waits are bounded one by one may still hang in a `make`, a `subscribe` or a `close`. */
-const turnsMax = 100_000
+type Awaiting = <A, E>(check: Fiber.Fiber<A, E>) => Effect.Effect<Exit.Exit<A, E>, Mismatch>
+const forSomeTurns: Awaiting = (check) => exitOf("the check", check, 100_000)
+/** By the real time, since any number of turns may pass while a disk or a network is slow. */
+const forSomeTime: Awaiting = (check) =>
+  Effect.timeoutOrElse(Fiber.await(check), {
+    duration: "10 minutes",
+    orElse: () =>
+      Effect.fail(new Mismatch({ expected: "the check to answer", seen: "it still waiting after 10 minutes" }))
+  }).pipe(Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()))
 
-export const makeLaw = <S extends AnySubject>(name: string, options: LawOptions<S>): LawOver<S> => ({
+export const makeLaw = <S extends AnySubject>(
+  name: string,
+  options: LawOptions<S>,
+  awaiting: Awaiting = forSomeTurns
+): LawOver<S> => ({
   name,
   applies: options.applies,
   broken: options.broken,
@@ -49,7 +64,7 @@ export const makeLaw = <S extends AnySubject>(name: string, options: LawOptions<
     const broken = ({ expected, seen }: Pick<Mismatch, "expected" | "seen">) =>
       Effect.fail(new LawBroken({ law: name, subject: subject.name, expected, seen }))
     return start(Effect.scoped(options.check(subject))).pipe(
-      Effect.flatMap((fiber) => exitOf("the check", fiber, turnsMax)),
+      Effect.flatMap(awaiting),
       Effect.matchEffect({
         onFailure: broken,
         onSuccess: (exit) => {
@@ -78,12 +93,15 @@ export interface Timing {
 interface TimedSubject extends AnySubject, Timing {}
 /** A law that is checked with the subject's turns, and on a clock of its own unless the subject has one. */
 export const timedLaw = <S extends TimedSubject>(name: string, options: LawOptions<S>): LawOver<S> => {
-  const made = makeLaw(name, options)
+  const inMemory = makeLaw(name, options)
+  const byOthers = makeLaw(name, options, forSomeTime)
   return {
-    ...made,
+    ...inMemory,
     check: (subject) => {
       const { elapse, turn } = subject
-      const checked = turn === undefined ? made.check(subject) : Effect.provideService(made.check(subject), Turn, turn)
+      const checked = turn === undefined
+        ? inMemory.check(subject)
+        : Effect.provideService(byOthers.check(subject), Turn, turn)
       return elapse === undefined ? Effect.provide(checked, TestClock.layer()) : checked
     }
   }
