@@ -189,7 +189,7 @@ export interface FlowStore extends DependencyStore {
   /**
    * Adds an execution with what it waits for, and answers with it: ready, blocked, or skipped where a group can no longer be
    * satisfied. Fails with `FlowError`: `duplicate`; `unknown`, an upstream is not there; `invalid`, a quorum that is no
-   * positive integer or an upstream twice in a group.
+   * positive integer, an upstream twice in a group, or a text that the store cannot keep as it is.
    */
   readonly add: (execution: NewExecution) => Effect.Effect<Execution, FlowError | StoreError>
   /**

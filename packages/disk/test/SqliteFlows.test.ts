@@ -82,7 +82,9 @@ describe("the verbs", () => {
           "unknown",
           `its upstream "y" is not there: add that first`
         ],
-        [store.add({ executionId: "\ud800" }), "invalid", "not well-formed"],
+        [store.add({ executionId: "\ud800" }), "invalid", "its id must be well-formed Unicode without U+0000"],
+        [store.add({ executionId: "x", flowId: "a\0b" }), "invalid", "its flow must be well-formed"],
+        [store.add({ executionId: "x", namespace: "\udfff" }), "invalid", "its namespace must be well-formed"],
         [store.add({ executionId: "x", tags: { n: 1 as any } }), "invalid", "tags must be strings"],
         [
           store.add({ executionId: "x", groups: [{ policy: { quorum: 1.5 }, upstreams: ["a"] }] }),
@@ -119,7 +121,7 @@ describe("the verbs", () => {
   it.live("keep any text as it is", () =>
     Effect.gen(function*() {
       const { backend, store } = yield* open(yield* file)
-      const texts = [`'; DROP TABLE executions; --`, `a"b`, "é\\", "\u0000", "🌊/1", " ", "__proto__"]
+      const texts = [`'; DROP TABLE executions; --`, `a"b`, "é\\", "\u0001", "🌊/1", " ", "__proto__"]
       for (const text of texts) {
         const tags = { [text]: text, other: "x" }
         const { heard } = yield* gather(backend, { filter: { namespace: text, tag: [text, text] } })

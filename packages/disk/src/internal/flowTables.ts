@@ -86,7 +86,10 @@ export class FlowTables {
     { executionId, flowId, groups, namespace, tags }: Added,
     now: number
   ): Execution {
-    if (!executionId.isWellFormed()) throw new Refusal("invalid", "its id is not well-formed Unicode")
+    for (const [what, text] of Object.entries({ id: executionId, flow: flowId, namespace })) {
+      if (text === null || (text.isWellFormed() && !text.includes("\0"))) continue
+      throw new Refusal("invalid", `its ${what} must be well-formed Unicode without U+0000`)
+    }
     // One that is not would be told to subscribers, who rely on it.
     if (Object.values(tags).some((value) => typeof value !== "string")) {
       throw new Refusal("invalid", "the values of its tags must be strings")
