@@ -18,7 +18,9 @@ export const start = (
   environment: { readonly [name: string]: string } = {}
 ) => {
   const { FORCE_COLOR: _, ...inherited } = process.env
-  const child = spawn(process.execPath, [join(import.meta.dirname, file), ...args], {
+  // Node 22 has SQLite, and calls it experimental.
+  const quiet = "--disable-warning=ExperimentalWarning"
+  const child = spawn(process.execPath, [quiet, join(import.meta.dirname, file), ...args], {
     env: { ...inherited, NO_COLOR: "1", ...environment }
   })
   const stdout: Array<string> = []

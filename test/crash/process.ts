@@ -23,7 +23,9 @@ export interface Running {
 
 /** One starts faster than the one before, by what that has compiled. */
 export const startProcess = (program: URL, args: ReadonlyArray<string>): Running => {
-  const child = spawn(process.execPath, [fileURLToPath(program), ...args], {
+  // Node 22 has SQLite, and calls it experimental.
+  const quiet = "--disable-warning=ExperimentalWarning"
+  const child = spawn(process.execPath, [quiet, fileURLToPath(program), ...args], {
     stdio: ["pipe", "pipe", "pipe"],
     env: { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), "sluice-crash-compiled") }
   })
