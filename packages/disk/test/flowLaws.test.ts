@@ -5,7 +5,7 @@ import { CompletionLaws, DependencyLaws } from "@sluice/testing"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { casesOf } from "../../../test/support/cases.ts"
-import { answered } from "./support/calls.ts"
+import { answered, workers } from "./support/calls.ts"
 import { file } from "./support/files.ts"
 
 const open = (history?: number) =>
@@ -14,6 +14,8 @@ const open = (history?: number) =>
     (path) => SqliteFlows.make({ file: path, ...(history === undefined ? {} : { history: { count: history } }) })
   ).pipe(Effect.orDie)
 
+/** Some time for what goes by no test's clock. */
+const realMillis = Effect.callback<void>((resume) => void setTimeout(() => resume(Effect.void), 5))
 const timing = {
   turn: answered,
   elapse: (millis: number) => Effect.andThen(TestClock.adjust(millis), answered)
@@ -26,6 +28,23 @@ const heard = CompletionLaws.subject(
 )
 describe(`completions of ${heard.name}`, () => {
   for (const law of CompletionLaws.lawsOf(heard)) it.effect(law.name, () => law.check(heard))
+})
+
+const cut = CompletionLaws.subject(
+  "SqliteFlows whose worker is ended",
+  { ...heard.promises, connection: true },
+  ({ history }) =>
+    Effect.map(open(history), (flows) => ({
+      ...flows,
+      cut: Effect.promise(() => Array.from(workers.keys()).at(-1)!.terminate())
+    })),
+  { turn: realMillis, elapse: (millis) => Effect.andThen(TestClock.adjust(millis), realMillis) }
+)
+describe(`completions of ${cut.name}`, () => {
+  for (const law of CompletionLaws.laws.filter(({ applies }) => !applies(heard.promises) && applies(cut.promises))) {
+    it.effect(law.name, () => law.check(cut))
+    it.effect(`sabotaged, it breaks the law: ${law.name}`, () => Effect.flip(law.check(law.broken(cut))))
+  }
 })
 
 const kept = DependencyLaws.subject("SqliteFlows", open(), { executions: 300, ...timing })

@@ -21,7 +21,8 @@ import { Effect, Option, type Scope } from "effect"
 import { type Flows, memory } from "./Flows.ts"
 import { choosing } from "./internal/completionLaws/choosing.ts"
 import { hearing } from "./internal/completionLaws/hearing.ts"
-import type { BackendOptions, Ended, Law, LawBroken, Promises, Subject } from "./internal/completionLaws/law.ts"
+import type { BackendOptions, Ended, Law, LawBroken, Promises, Subject, Worked } from "./internal/completionLaws/law.ts"
+import { reconnecting } from "./internal/completionLaws/reconnecting.ts"
 import type { Timing } from "./internal/law.ts"
 
 export type { Timing }
@@ -36,18 +37,20 @@ export {
 } from "./internal/completionLaws/law.ts"
 
 /** All laws; names are unique. */
-export const laws: ReadonlyArray<Law> = [...hearing, ...choosing]
+export const laws: ReadonlyArray<Law> = [...hearing, ...choosing, ...reconnecting]
 
 /** What the backends promise beyond the core of the contract. */
 export const promises = {
   memory: { resume: true, filters: true, buffer: true, history: true }
 } satisfies { readonly [backend: string]: Promises }
 
+type Made = Flows & Pick<Worked, "cut">
+
 /** A backend with its store of executions as the laws take it. A backend without one has a `Subject` of its own. */
 export const subject = (
   name: string,
   promises: Promises,
-  make: (options: BackendOptions) => Flows | Effect.Effect<Flows, never, Scope.Scope>,
+  make: (options: BackendOptions) => Made | Effect.Effect<Made, never, Scope.Scope>,
   more?: Timing
 ): Subject => ({
   name,
@@ -58,7 +61,7 @@ export const subject = (
         const made = make(options)
         return Effect.isEffect(made) ? made : Effect.succeed(made)
       }),
-      ({ backend, store }) => ({ backend, end: (ended) => Effect.orDie(endIn(store, ended)) })
+      ({ backend, store, ...more }) => ({ backend, end: (ended) => Effect.orDie(endIn(store, ended)), ...more })
     ),
   ...more
 })

@@ -1,7 +1,7 @@
 import { assert, describe, it, vi } from "@effect/vitest"
 import type { Completion } from "@sluice/core"
 import { CompletionLaws, Flows } from "@sluice/testing"
-import { Effect, Fiber, Stream } from "effect"
+import { Clock, Effect, Fiber, Stream } from "effect"
 import { noticesSabotage } from "../../../test/support/sabotaged.ts"
 
 const { promises, subject } = CompletionLaws
@@ -17,6 +17,30 @@ const remote = (options: CompletionLaws.BackendOptions): Flows.Flows => {
   return { store, backend: { ...backend, subscribe } }
 }
 
+/** The backend in memory as one with a connection, which takes some time to be there again. */
+const connected = (options: CompletionLaws.BackendOptions) =>
+  Clock.clockWith((clock) =>
+    Effect.sync(() => {
+      const { backend, store } = Flows.memory(options)
+      let downUntil = 0
+      const cut = Effect.sync(() => void (downUntil = clock.currentTimeMillisUnsafe() + 2500))
+      const subscribe: Completion.CompletionBackend["subscribe"] = (options) =>
+        Effect.map(
+          backend.subscribe(options),
+          Stream.mapAccum((): number | undefined => undefined, (missed, signal): readonly [
+            number | undefined,
+            ReadonlyArray<Completion.Signal>
+          ] => {
+            if (signal._tag === "Gap") return [missed, [signal]]
+            if (clock.currentTimeMillisUnsafe() < downUntil) return [missed ?? signal.payload.producedAt, []]
+            if (missed === undefined) return [undefined, [signal]]
+            return [undefined, [{ _tag: "Gap", since: missed, reason: "reconnected" }, signal]]
+          })
+        )
+      return { backend: { ...backend, subscribe }, store, cut }
+    })
+  )
+
 const subjects: ReadonlyArray<CompletionLaws.Subject> = [
   ...CompletionLaws.ours,
   subject(
@@ -24,6 +48,7 @@ const subjects: ReadonlyArray<CompletionLaws.Subject> = [
     { ...promises.memory, resume: false, filters: false },
     (options) => Flows.memory({ ...options, capabilities: { resume: false, filters: false } })
   ),
+  subject("a backend with a connection", { ...promises.memory, connection: true }, connected),
   subject("a backend that answers by I/O", promises.memory, remote, {
     turn: Effect.andThen(some, Effect.andThen(some, some))
   })

@@ -13,6 +13,8 @@ export interface Promises {
   readonly buffer: boolean
   /** It can be made to keep few completions for cursors to go back to. */
   readonly history: boolean
+  /** It has a connection that can be cut: by `cut` of what the subject makes. Default: it has none. */
+  readonly connection?: boolean
 }
 /** What a check asks of a backend. What does not promise the bound ignores it. */
 export interface BackendOptions {
@@ -35,6 +37,8 @@ export interface Worked {
   readonly backend: Completion.CompletionBackend
   /** Ends an attempt of an execution, which it adds or replays where it has to. One that has ended stays as it is. */
   readonly end: (ended: Ended) => Effect.Effect<void>
+  /** Cuts the connection by which the backend hears; it has to make another one by itself. */
+  readonly cut?: Effect.Effect<void>
 }
 
 /** What the laws run over: a backend, however its executions come to their end. */

@@ -9,9 +9,9 @@ type Backend = Completion.CompletionBackend
 export const onBackend = (alter: (backend: Backend) => Partial<Backend>) => (subject: Subject): Subject => ({
   ...subject,
   make: (options) =>
-    Effect.map(subject.make(options), ({ backend, end }) => ({
-      backend: { capabilities: backend.capabilities, subscribe: backend.subscribe, ...alter(backend) },
-      end
+    Effect.map(subject.make(options), ({ backend, ...worked }) => ({
+      ...worked,
+      backend: { capabilities: backend.capabilities, subscribe: backend.subscribe, ...alter(backend) }
     }))
 })
 /** With the signals of each subscriber replaced. */
@@ -74,3 +74,17 @@ export const waitingForAll = onBackend(({ subscribe }) => {
       })
   }
 })
+
+/** It says nothing of two completions after each cut. */
+export const deafened = (subject: Subject): Subject => {
+  let left = 0
+  const told = onSignals(Stream.filter(({ _tag }) => _tag === "Completion" && --left < 0))(subject)
+  return {
+    ...told,
+    make: (options) =>
+      Effect.map(told.make(options), ({ cut = Effect.void, ...worked }) => ({
+        ...worked,
+        cut: Effect.andThen(Effect.sync(() => void (left = 2)), cut)
+      }))
+  }
+}
