@@ -250,17 +250,21 @@ const promoting = (
   executionId: string,
   slot: Slot,
   unable: (cause: Cause.Cause<StoreError>) => Effect.Effect<void>
-): Effect.Effect<void> =>
+): Effect.Effect<Promotion> =>
   Effect.suspend(() => {
     slot.begin(1)
     return Effect.matchCauseEffect(store.promote(executionId), {
-      onSuccess: () => Effect.sync(() => slot.end(1)),
+      onSuccess: (promotion) => {
+        slot.end(1)
+        return Effect.succeed(promotion)
+      },
       onFailure: (cause) => {
         slot.end(1)
-        return Cause.hasInterruptsOnly(cause) ? Effect.interrupt : unable(cause)
+        return Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.as(unable(cause), nothing)
       }
     })
   })
+const nothing: Promotion = { promoted: [], skipped: [] }
 
 interface ListenerOptions extends Supervised {
   /** Promotions at the same time. Default 16. */
@@ -325,13 +329,13 @@ export const listener: {
           const handle = (signal: Signal): Effect.Effect<void> => {
             if (running.stop.isOpen()) return Effect.void
             if (signal._tag === "Gap") return wake
-            return promoting(store, signal.payload.executionId, slot, (cause) =>
+            return Effect.asVoid(promoting(store, signal.payload.executionId, slot, (cause) =>
               Effect.andThen(
                 failing.run(() =>
                   Effect.logWarning(`listener "${name}" could not promote; a reconciler has to find it`, cause)
                 ),
                 wake
-              ))
+              )))
           }
           yield* signals.pipe(
             Stream.interruptWhen(running.stop.await),
@@ -346,8 +350,8 @@ export const listener: {
 
 /**
  * A component that goes through all that is unsettled and promotes it: at its start, then each time `every` has passed
- * since it was through, and at once where a listener of the same store in this process has subscribed, met a gap, or could
- * not promote. What fails to promote is told in the log and passed over until the next time, so that nothing keeps what
+ * since it was through, and at once where it has skipped something, which others may wait for, or where a listener of the
+ * same store in this process has subscribed, met a gap, or could not promote. What fails to promote is told in the log and passed over until the next time, so that nothing keeps what
  * comes after it from its turn.
  */
 export const reconciler: {
@@ -373,14 +377,17 @@ export const reconciler: {
       const pause = Effect.sleep(interval)
       const failing = new Throttle()
       return (running, slot) => {
+        let hasSkipped = false
         const promote = (executionId: string) =>
-          running.stop.isOpen() ?
-            Effect.void :
+          running.stop.isOpen() ? Effect.void : Effect.map(
             promoting(store, executionId, slot, (cause) =>
               failing.run(() =>
                 Effect.logWarning(`reconciler "${name}" could not promote what waits for "${executionId}"`, cause)
-              ))
+              )),
+            ({ skipped }) => void (hasSkipped ||= skipped.length > 0)
+          )
         const through = Effect.gen(function*() {
+          hasSkipped = false
           let after = Option.none<string>()
           do {
             const { executions, next } = yield* store.unsettled({ after, limit: page })
@@ -394,6 +401,8 @@ export const reconciler: {
             // What wakes it while it is at work may be about what it has passed.
             const woken = wakes.next
             yield* through
+            // What was skipped has ended, and others may wait for it.
+            if (hasSkipped) continue
             yield* Effect.raceFirst(Effect.raceFirst(pause, woken), running.stop.await)
           }
         })

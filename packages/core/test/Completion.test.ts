@@ -405,6 +405,20 @@ describe("reconciler", () => {
       assert.strictEqual(yield* stateOf(store, "after late"), "ready")
     }))
 
+  it.effect("goes down any chain of skips at once, though nobody hears of them", () =>
+    Effect.gen(function*() {
+      const { store } = Flows.memory()
+      yield* store.add({ executionId: "0" })
+      for (let index = 1; index < 1000; index++) {
+        const groups = [{ policy: "allOf" as const, upstreams: [String(index - 1)] }]
+        yield* store.add({ executionId: String(index), groups })
+      }
+      yield* store.complete({ executionId: "0", attempt: 1, outcome: "failed" })
+      yield* run(reconciler({ name: "reconciler", store, every: never }))
+      while ((yield* store.unsettled({ after: Option.none(), limit: 1 })).executions.length > 0) yield* settle
+      assert.strictEqual(yield* stateOf(store, "999"), "skipped")
+    }), 10_000)
+
   it.effect("passes over what fails to promote, says so, and tries it again the next time", () =>
     Effect.gen(function*() {
       const { layer, lines } = withLogs()

@@ -147,7 +147,8 @@ const worldOf = Effect.fnUntraced(function*(subject: Subject, program: Program, 
     Object.keys(outlook.states).filter((executionId) => seen[executionId] !== outlook.states[executionId])
   const comesTo = Effect.fnUntraced(function*(outlook: Outlook, when: string) {
     let left: ReadonlyArray<string> = []
-    for (let round = 0; round < 60; round++) {
+    // Where nobody hears of anything, each round goes one step down the longest chain.
+    for (let round = 0; round < 60 + plan.size; round++) {
       // In the end the store recovers; the notifications never have to.
       if (round === 8) faulting.adjust({ failBefore: 0, failAfter: 0 })
       for (let look = 0; look < 4; look++) {
