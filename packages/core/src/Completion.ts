@@ -351,8 +351,8 @@ export const listener: {
 /**
  * A component that goes through all that is unsettled and promotes it: at its start, then each time `every` has passed
  * since it was through, and at once where it has skipped something, which others may wait for, or where a listener of the
- * same store in this process has subscribed, met a gap, or could not promote. What fails to promote is told in the log and passed over until the next time, so that nothing keeps what
- * comes after it from its turn.
+ * same store in this process has subscribed, met a gap, or could not promote. What fails to promote is told in the log and
+ * passed over until the next time, so that nothing keeps what comes after it from its turn.
  */
 export const reconciler: {
   (
