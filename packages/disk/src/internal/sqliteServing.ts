@@ -30,30 +30,32 @@ export const serve = <Call extends Asked>({ run, together, transferred = () => [
   let file = ""
   let busyTimeout = 0
   const reply = (call: Call, answer: () => unknown): void => {
-    let reply: Reply
+    let said: Reply
     let transfer: Array<Transferable> = []
     try {
       const value = answer()
-      reply = { _tag: "Answered", answer: value }
+      said = { _tag: "Answered", answer: value }
       transfer = transferred(call, value)
     } catch (cause) {
-      reply = { _tag: "Failed", message: explain(cause, file, busyTimeout) }
+      said = { _tag: "Failed", message: explain(cause, file, busyTimeout) }
     }
-    port.postMessage(reply, transfer)
+    port.postMessage(said, transfer)
   }
-  const shared = (calls: ReadonlyArray<Call>): void => {
-    let answerOf: (call: Call, index: number) => unknown
+  const shared = (calls: ReadonlyArray<Call>, runAll: (calls: ReadonlyArray<Call>) => ReadonlyArray<unknown>): void => {
+    let answers: ReadonlyArray<unknown>
     try {
-      const answers = together!.run(calls)
-      answerOf = (_, index) => answers[index]
+      answers = runAll(calls)
     } catch (cause) {
-      answerOf = (call) => {
-        // Each would wait as long again.
-        if (isBusy(cause)) throw cause
-        return run(call)
+      for (const call of calls) {
+        reply(call, () => {
+          // Each would wait as long again.
+          if (isBusy(cause)) throw cause
+          return run(call)
+        })
       }
+      return
     }
-    for (const [index, call] of calls.entries()) reply(call, () => answerOf(call, index))
+    for (const [index, call] of calls.entries()) reply(call, () => answers[index])
   }
   /** Those that have come meanwhile. */
   const following = (first: Call): Array<Call> => {
@@ -71,7 +73,7 @@ export const serve = <Call extends Asked>({ run, together, transferred = () => [
     for (let at = 0; at < calls.length;) {
       let end = at
       while (end < calls.length && together?.canShare(calls[end]!)) end++
-      if (end - at > 1) shared(calls.slice(at, end))
+      if (together !== undefined && end - at > 1) shared(calls.slice(at, end), together.run)
       else {
         end = at + 1
         reply(calls[at]!, () => run(calls[at]!))
