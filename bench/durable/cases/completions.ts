@@ -84,7 +84,7 @@ const transactions: Gauge = {
 }
 /** What one writes without a library: no edges, no policies, nobody who is told. */
 const byHand: Gauge = {
-  name: "two transactions of SQLite by hand",
+  name: "two transactions of SQLite by hand, one by one",
   read: (share) =>
     Effect.gen(function*() {
       const directory = yield* temporary
