@@ -8,6 +8,7 @@
  */
 import { Cause, Context, Duration, Effect, Layer, Option, Schema, type Scope, Stream } from "effect"
 import type { Assembly, Supervised } from "./Component.ts"
+import { assertPositive } from "./internal/capacity.ts"
 import { declareEffect, type Running, type Slot } from "./internal/component.ts"
 import { Throttle } from "./internal/throttle.ts"
 import { Wakes } from "./internal/wakes.ts"
@@ -240,10 +241,6 @@ const component = (
     const attempt = yield* make(store ?? (yield* Dependencies))
     yield* declareEffect({ name, ...(restart === undefined ? {} : { restart }), kind, reads: [], writes: [], attempt })
   }))
-const assertPositive = (name: string, option: string, value: number): void => {
-  if (Number.isSafeInteger(value) && value > 0) return
-  throw new RangeError(`component "${name}": \`${option}\` must be a positive integer, got ${value}`)
-}
 /** Promotes, and goes on where it could not: `unable` says so. */
 const promoting = (
   store: DependencyStore,
@@ -312,7 +309,7 @@ export const listener: {
   component(options, "Listener", (store) =>
     Effect.gen(function*() {
       const { concurrency = 16, name } = options
-      assertPositive(name, "concurrency", concurrency)
+      assertPositive(`component "${name}"`, "concurrency", concurrency)
       const backend = options.backend ?? (yield* Completions)
       const failing = new Throttle()
       const { wake } = Wakes.of(store)
@@ -368,8 +365,8 @@ export const reconciler: {
   component(options, "Reconciler", (store) =>
     Effect.sync(() => {
       const { concurrency = 16, every = "30 seconds", name, page = 100 } = options
-      assertPositive(name, "page", page)
-      assertPositive(name, "concurrency", concurrency)
+      assertPositive(`component "${name}"`, "page", page)
+      assertPositive(`component "${name}"`, "concurrency", concurrency)
       const interval = Duration.fromInputUnsafe(every)
       if (!(Duration.toMillis(interval) > 0)) {
         throw new RangeError(`component "${name}": \`every\` must be positive, got ${Duration.format(interval)}`)

@@ -40,7 +40,7 @@ export const make = <A>(
 ): Effect.Effect<Log<A>, LogFailed, Scope.Scope> =>
   Effect.suspend(() => {
     const { readMax = 256, tailMax = 1024 } = options ?? {}
-    assertPositive(record.key, "tailMax", tailMax)
-    assertPositive(record.key, "readMax", readMax)
+    assertPositive(`record "${record.key}"`, "tailMax", tailMax)
+    assertPositive(`record "${record.key}"`, "readMax", readMax)
     return makeLog(record, engine, { tailMax, readMax })
   })

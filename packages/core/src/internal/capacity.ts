@@ -1,4 +1,4 @@
-/** Refuses options of a record that cannot be meant, in words that name the record. */
+/** Refuses options that cannot be meant, in words that name whose they are. */
 
 /** A capacity that the schema of a config would refuse. */
 export const assertCapacity = (record: string, config: { readonly kind: string; readonly capacity?: number }): void => {
@@ -21,9 +21,9 @@ export const assertVersions = (record: string, version: number, migrations: obje
   }
 }
 
-/** An option that is no positive integer. */
-export const assertPositive = (record: string, option: string, value: number): void => {
+/** An option of `owner`, such as `record "orders"`, that is no positive integer. */
+export const assertPositive = (owner: string, option: string, value: number): void => {
   if (!(Number.isSafeInteger(value) && value > 0)) {
-    throw new RangeError(`record "${record}": \`${option}\` must be a positive integer, got ${value}`)
+    throw new RangeError(`${owner}: \`${option}\` must be a positive integer, got ${value}`)
   }
 }

@@ -4,6 +4,7 @@ import { Assembly, type Emits, type Handling } from "../Component.ts"
 import { BufferClosed } from "../Producer.ts"
 import { Lagged } from "../Reader.ts"
 import type { RecordClass } from "../Record.ts"
+import { assertPositive } from "./capacity.ts"
 import type { Cursor, Position } from "./cursor.ts"
 import { ForeignCursor } from "./foreignCursor.ts"
 import type { Member } from "./graph.ts"
@@ -68,9 +69,7 @@ export const declare = (options: Declaration): Layer.Layer<never, never, any> =>
 export const declareEffect = (options: Declaration): Effect.Effect<void, never, any> =>
   Effect.gen(function*() {
     const slots = options.slots ?? 1
-    if (!Number.isInteger(slots) || slots < 1) {
-      throw new RangeError(`component "${options.name}": \`concurrency\` must be a positive integer, got ${slots}`)
-    }
+    assertPositive(`component "${options.name}"`, "concurrency", slots)
     const context = Context.omit(Scope.Scope, Assembly, Layer.CurrentMemoMap)(
       yield* Effect.context<Scope.Scope | Assembly | Layer.CurrentMemoMap>()
     )
