@@ -5,7 +5,20 @@
  */
 import { Completion, Consumer, Source, Topology } from "@sluice/core"
 import { SqliteFlows } from "@sluice/disk"
-import { Clock, Console, Context, Deferred, Effect, FileSystem, Layer, Option, Queue, Stream } from "effect"
+import {
+  Clock,
+  Console,
+  Context,
+  Data,
+  Deferred,
+  Effect,
+  FileSystem,
+  Layer,
+  Option,
+  Queue,
+  Schedule,
+  Stream
+} from "effect"
 import { join } from "node:path"
 import { groupsOf, type Plan, type Step } from "./plan.ts"
 import * as records from "./records.ts"
@@ -144,21 +157,28 @@ const outcomes = Effect.fnUntraced(function*(plan: Plan, store: Completion.FlowS
   return ends
 })
 
+class StepFailed extends Data.TaggedError("StepFailed")<{ readonly code: number }> {}
+const backoff = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("25 seconds")])
+
 /** Runs a step until it succeeds or has no try left. A try that a killed engine took with it does not count. */
 const tries = Effect.fn("engine.tries")(function*(step: Step, attempt: number, directory: string, started: Started) {
   const log = steps.logOf(directory, step.id)
   const { retries = 0 } = step
-  for (let left = retries;; left--) {
+  let count = 0
+  const once = Effect.gen(function*() {
     const began = yield* Clock.currentTimeMillis
-    yield* Console.log(`started  ${step.id}${left < retries ? `, try ${retries - left + 1} of ${retries + 1}` : ""}`)
+    yield* Console.log(`started  ${step.id}${count++ > 0 ? `, try ${count} of ${retries + 1}` : ""}`)
     const code = yield* steps.run(step, log, (process) => started.produceAsync({ step: step.id, attempt, ...process }))
     const took = `${(((yield* Clock.currentTimeMillis) - began) / 1000).toFixed(1)} s`
-    yield* Console.log(
-      code === 0 ? `done     ${step.id} in ${took}` : `failed   ${step.id} in ${took} with code ${code}; see ${log}`
-    )
-    if (code === 0 || left === 0) return code === 0 ? "succeeded" as const : "failed" as const
-    yield* Effect.sleep(`${100 * 2 ** Math.min(retries - left, 8)} millis`)
-  }
+    if (code === 0) return yield* Console.log(`done     ${step.id} in ${took}`)
+    yield* Console.log(`failed   ${step.id} in ${took} with code ${code}; see ${log}`)
+    return yield* new StepFailed({ code })
+  })
+  return yield* once.pipe(
+    Effect.retry({ schedule: backoff, times: retries, while: (error) => error instanceof StepFailed }),
+    Effect.as("succeeded" as const),
+    Effect.catchTag("StepFailed", () => Effect.succeed("failed" as const))
+  )
 })
 
 /** What an engine that was killed has left running of steps that are not over. */

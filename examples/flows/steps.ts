@@ -12,10 +12,10 @@ const gate = "read -r _ && exec \"$@\" < /dev/null"
 const wordsOf = (step: Step): ReadonlyArray<string> => "run" in step ? step.run : ["/bin/sh", "-c", step.shell]
 
 /** Runs a step to its end, once `started` has returned, and answers its exit code. What it says is in `log`. */
-export const run = Effect.fn("steps.run")(function*(
+export const run = Effect.fn("steps.run")(function*<E>(
   step: Step,
   log: string,
-  started: (process: { readonly pid: number; readonly since: string }) => Effect.Effect<void, unknown>
+  started: (process: { readonly pid: number; readonly since: string }) => Effect.Effect<void, E>
 ) {
   const files = yield* FileSystem.FileSystem
   const go = yield* Deferred.make<Uint8Array>()
