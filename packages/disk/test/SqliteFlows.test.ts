@@ -85,7 +85,7 @@ describe("the verbs", () => {
         [store.add({ executionId: "\ud800" }), "invalid", "its id must be well-formed Unicode without U+0000"],
         [store.add({ executionId: "x", flowId: "a\0b" }), "invalid", "its flow must be well-formed"],
         [store.add({ executionId: "x", namespace: "\udfff" }), "invalid", "its namespace must be well-formed"],
-        [store.add({ executionId: "x", tags: { n: 1 as any } }), "invalid", "tags must be strings"],
+        [store.add({ executionId: "x", tags: { n: 1 as never } }), "invalid", "tags must be strings"],
         [
           store.add({ executionId: "x", groups: [{ policy: { quorum: 1.5 }, upstreams: ["a"] }] }),
           "invalid",
@@ -110,9 +110,9 @@ describe("the verbs", () => {
         ["ready", "blocked", "blocked"]
       )
       assert.isTrue(Option.isNone(yield* store.get("x")))
-      const wrong = yield* Effect.flip(store.complete({ executionId: "a", attempt: 1, outcome: "done" as any }))
+      const wrong = yield* Effect.flip(store.complete({ executionId: "a", attempt: 1, outcome: "done" as never }))
       assert.instanceOf(wrong, Completion.StoreError)
-      const unsendable = yield* Effect.exit(store.add({ executionId: "x", tags: { f: (() => 1) as any } }))
+      const unsendable = yield* Effect.exit(store.add({ executionId: "x", tags: { f: (() => 1) as never } }))
       assert.isTrue(Exit.hasDies(unsendable))
       assert.strictEqual(yield* stateOf(store, "a"), "ready")
       assert.include(String(yield* Effect.flip(store.unsettled({ after: Option.some("?"), limit: 1 }))), "`next`")
