@@ -40,7 +40,7 @@ export class FlowConnection {
   get isClosed(): boolean {
     return this.thread.isClosing
   }
-  /** A transaction. What has been sent happens, also where whoever asked for it has been interrupted. */
+  /** A verb, which shares a transaction with others. What has been sent happens, also where whoever asked for it has been interrupted. */
   verb<Tag extends Verb["_tag"]>(
     tag: Tag,
     executionId: string,

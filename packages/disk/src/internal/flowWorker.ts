@@ -69,7 +69,7 @@ const run = (call: Call): unknown => {
     case "Read":
       return database.glance(() => tables.read(call.asked.from, call.asked.filter))
     case "Poll":
-      return database.changedByOthers() ? range(open()) : undefined
+      return database.changedByOthers() ? range({ database, tables }) : undefined
     case "Close":
       return database.close()
   }
