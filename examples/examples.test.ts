@@ -67,23 +67,23 @@ describe.concurrent("an example", { timeout: 30_000 }, () => {
   it("06-metrics serves what a topology counts to Prometheus", async () =>
     assertEnded(await run("06-metrics.ts"), {
       stdout: [
-        "sluice_record_held{record=\"post/Letter\"} 0",
-        "sluice_record_produced_total{record=\"post/Letter\"} 5",
-        "sluice_record_dropped_total{record=\"post/Letter\"} 0",
-        "sluice_record_failed_total{record=\"post/Letter\"} 0",
-        "sluice_record_overwritten_total{record=\"post/Letter\"} 0",
-        "sluice_component_in_flight{component=\"box\"} 0",
-        "sluice_component_in_flight{component=\"sorter\"} 0",
-        "sluice_component_handled_total{component=\"box\"} 5",
-        "sluice_component_handled_total{component=\"sorter\"} 5",
-        "sluice_component_abandoned_total{component=\"box\"} 0",
-        "sluice_component_abandoned_total{component=\"sorter\"} 0",
-        "sluice_component_restarts_total{component=\"box\"} 0",
-        "sluice_component_restarts_total{component=\"sorter\"} 0",
-        "sluice_reader_pending{record=\"post/Letter\",component=\"sorter\"} 0",
-        "sluice_reader_received_total{record=\"post/Letter\",component=\"sorter\"} 5",
-        "sluice_reader_lagged_total{record=\"post/Letter\",component=\"sorter\"} 0",
-        "sluice_reader_conflated_total{record=\"post/Letter\",component=\"sorter\"} 0"
+        "sluice_record_held{record=\"post/Letter\",topology=\"topology\"} 0",
+        "sluice_record_produced_total{record=\"post/Letter\",topology=\"topology\"} 5",
+        "sluice_record_dropped_total{record=\"post/Letter\",topology=\"topology\"} 0",
+        "sluice_record_failed_total{record=\"post/Letter\",topology=\"topology\"} 0",
+        "sluice_record_overwritten_total{record=\"post/Letter\",topology=\"topology\"} 0",
+        "sluice_component_in_flight{component=\"box\",topology=\"topology\"} 0",
+        "sluice_component_in_flight{component=\"sorter\",topology=\"topology\"} 0",
+        "sluice_component_handled_total{component=\"box\",topology=\"topology\"} 5",
+        "sluice_component_handled_total{component=\"sorter\",topology=\"topology\"} 5",
+        "sluice_component_abandoned_total{component=\"box\",topology=\"topology\"} 0",
+        "sluice_component_abandoned_total{component=\"sorter\",topology=\"topology\"} 0",
+        "sluice_component_restarts_total{component=\"box\",topology=\"topology\"} 0",
+        "sluice_component_restarts_total{component=\"sorter\",topology=\"topology\"} 0",
+        "sluice_reader_pending{record=\"post/Letter\",component=\"sorter\",topology=\"topology\"} 0",
+        "sluice_reader_received_total{record=\"post/Letter\",component=\"sorter\",topology=\"topology\"} 5",
+        "sluice_reader_lagged_total{record=\"post/Letter\",component=\"sorter\",topology=\"topology\"} 0",
+        "sluice_reader_conflated_total{record=\"post/Letter\",component=\"sorter\",topology=\"topology\"} 0"
       ]
     }))
 

@@ -26,6 +26,7 @@ const localImportsOf = (file: string): ReadonlyArray<string> =>
 
 /** The floors of the core from the lowest up: a file imports only what stands before it. */
 const floors: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
+  ["words and time", ["internal/render", "internal/elapsed", "internal/lasting"]],
   ["errors", ["Producer", "Reader"]],
   ["pure state", [
     "internal/cursor",
@@ -45,6 +46,11 @@ const floors: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
     "internal/microtask",
     "internal/signal",
     "internal/metrics",
+    "internal/say",
+    "internal/atMost",
+    "internal/worker",
+    "internal/waits",
+    "internal/quietScheduler",
     "internal/step",
     "internal/gate",
     "internal/throttle",
@@ -84,6 +90,7 @@ const floors: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
   ["records", ["internal/logKey", "internal/recordConfig", "internal/recordRuntime", "Record"]],
   ["components", [
     "Component",
+    "internal/sharing",
     "internal/component",
     "internal/supervise",
     "internal/handlerLoop",

@@ -52,7 +52,7 @@ const uncounted = (
       Effect.succeed(new SpmcRing<Reading>(capacity, fiber.currentDispatcher))
     )
     const buffer = Object.assign(yield* ring.make<Reading>({ key, schema: Reading }), { store })
-    const record = new RecordRuntime<Reading>(key, buffer, { writers: "one", validate: undefined })
+    const record = new RecordRuntime<Reading>({ key, schema: Reading }, buffer, { writers: "one", validate: undefined })
     for (const subscriber of subscribers) {
       const input = {
         cursor: store.open(),
@@ -63,7 +63,7 @@ const uncounted = (
       const handle = handler(subscriber) as (value: unknown) => Effect.Effect<void> | undefined
       yield* attend(
         subscriber,
-        new HandlerLoop(slot, input, handle, 0).run(undefined) as Effect.Effect<void, unknown>
+        new HandlerLoop(slot, input, "handleUnsafe", handle, 0).run(undefined) as Effect.Effect<void, unknown>
       )
     }
     return record.claim("bench") as Claim<Reading>

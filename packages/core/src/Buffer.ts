@@ -26,6 +26,7 @@ import { Mailbox } from "./internal/stores/Mailbox.ts"
 import { SingleLatest } from "./internal/stores/SingleLatest.ts"
 import { SpmcRing } from "./internal/stores/SpmcRing.ts"
 import { Verbs } from "./internal/verbs.ts"
+import { type Waits, whileWaiting } from "./internal/waits.ts"
 import type { Produced, ProduceError, Producer } from "./Producer.ts"
 import type { Reader, RecvError } from "./Reader.ts"
 
@@ -102,9 +103,12 @@ export const fromConfig = (config: BufferConfig): Backing => ({
         SingleLatest: () => gated(record, (dispatcher) => new SingleLatest(dispatcher)),
         Mailbox: () => gated(record, (dispatcher) => new Mailbox(dispatcher)),
         Bounded: ({ capacity }) => gated(record, (dispatcher, clock) => new Bounded(capacity, dispatcher, clock)),
-        Queue: (options) => Effect.flatMap(Queue.make<any>(options), (queue) => fromQueue(queue).make(record)),
+        Queue: (options) =>
+          Effect.flatMap(Queue.make<any, any>(options), (queue) =>
+            gated(record, (dispatcher) => new FromQueue(queue, dispatcher, true))),
         PubSub: ({ capacity, strategy }) =>
-          Effect.flatMap(pubsubs[strategy](capacity), (pubsub) => fromPubSub(pubsub).make(record))
+          Effect.flatMap(pubsubs[strategy](capacity), (pubsub) =>
+            fromPubSub(pubsub).make(record))
       }) as Effect.Effect<Buffer<any>>
     })
 })
@@ -129,13 +133,13 @@ export const fromPubSub = <A>(pubsub: PubSub.PubSub<A>): BackingOf<A> => ({
   make: (record) => gated(record, (dispatcher) => new FromPubSub(pubsub, dispatcher))
 })
 /**
- * The application's own; closing the record does not shut it down. Its end, failure or shutdown ends the record's
- * readers. A queue of capacity 0 holds nothing that could be waited for, and dies when the record is built.
+ * The application's own; closing the record does not shut it down. Its end or shutdown ends the record's readers; so
+ * does its failure, with which they are told `RecordClosed`, and components that read it have failed for good. A queue of capacity 0 holds nothing that could be waited for, and dies when the record is built.
  */
 export const fromQueue = <A, E>(queue: Queue.Queue<A, E>): BackingOf<A> => ({
   make: (record) =>
     queue.capacity > 0
-      ? gated(record, (dispatcher) => new FromQueue(queue, dispatcher))
+      ? gated(record, (dispatcher) => new FromQueue(queue, dispatcher, false))
       : Effect.die(
         new RangeError(
           `record "${record.key}": a queue of capacity 0 cannot stand behind a record; give it a capacity of at least 1`
@@ -235,7 +239,11 @@ class CustomBuffer<in out A> extends Verbs<A> implements Buffer<A> {
     if (produced === "Accepted") return Exit.void
     return produced === "Full" ? this.dropFull() : this.drop()
   }
-  decideProduceAsync<B extends A>(value: B): Effect.Effect<void, ProduceError<B>> {
+  decideProduceAsync<B extends A>(
+    value: B,
+    _: unknown,
+    waits: Waits | undefined
+  ): Effect.Effect<void, ProduceError<B>> {
     if (this.closed) return this.refuse(value)
     const { push, pushAsync } = this.options
     if (pushAsync === undefined) {
@@ -243,7 +251,7 @@ class CustomBuffer<in out A> extends Verbs<A> implements Buffer<A> {
       this.produced++
       return Exit.void
     }
-    return Effect.matchEffect(pushAsync(value), {
+    const pushing = Effect.matchEffect(pushAsync(value), {
       onSuccess: () => {
         this.produced++
         return Exit.void
@@ -253,5 +261,6 @@ class CustomBuffer<in out A> extends Verbs<A> implements Buffer<A> {
         return Exit.fail(error)
       }
     })
+    return whileWaiting(pushing, waits, this.refuse(value))
   }
 }

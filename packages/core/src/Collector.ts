@@ -10,8 +10,10 @@ import { Cause, Context, Duration, Effect, Exit, Layer, Option, type Schedule, S
 import type { Batch, DeadLetter, Progress } from "./Batch.ts"
 import { type Assembly, type Handled, Interceptor, type Supervised } from "./Component.ts"
 import { type AckError, CollectorCore, type PutAside, type Settings } from "./internal/collector.ts"
-import { declareEffect, defaultRestart, type Running, type Slot } from "./internal/component.ts"
+import { declareEffect, defaultRestart, effectOf, type Running, type Slot } from "./internal/component.ts"
 import { logOf } from "./internal/logKey.ts"
+import { numberOf } from "./internal/metrics.ts"
+import { brief, render } from "./internal/render.ts"
 import { runtimeOf } from "./internal/recordRuntime.ts"
 import type { Delivery } from "./internal/window.ts"
 import { type From, LogFailed, type LogOf, StaleEpoch } from "./Log.ts"
@@ -103,7 +105,10 @@ export interface Collector<out A> {
   readonly progress: Effect.Effect<Progress>
 }
 
-/** Acquires the group for the life of the scope: whoever held it before is fenced. */
+/**
+ * Acquires the group for the life of the scope: whoever held it before is fenced, unless this one is refused. Its series have
+ * the attribute `instance` where there is another one of the same group and record in the process.
+ */
 export const make: {
   <Self, Key extends string, A>(
     record: RecordClass<Self, Key, A>,
@@ -119,9 +124,14 @@ export const make: {
   options: CollectorOptions & { readonly deadLetter?: DeadLetterOption<any, string, any> }
 ): Effect.Effect<Collector<A>, any, any> =>
   Effect.gen(function*() {
-    const core = yield* CollectorCore.open(yield* logOf<any, A>(record.key), settingsOf(record.key, options))
-    yield* core.start(yield* putAsideOf(options))
-    yield* core.metrics
+    const settings = settingsOf(record.key, options)
+    const log = yield* logOf<any, A>(record.key)
+    // Before the group is acquired: what is refused fences nobody.
+    const putAside = yield* putAsideOf(options)
+    const core = yield* CollectorCore.open(log, settings)
+    yield* core.start(putAside)
+    const number = yield* numberOf(`collector ${record.key} ${options.group}`)
+    yield* core.metrics(number === 1 ? {} : { instance: String(number) })
     return {
       take: take(core),
       stream: stream(core),
@@ -190,8 +200,7 @@ export const layer = <
   Self,
   Key extends string,
   A,
-  E = never,
-  R = never,
+  H extends Effect.Effect<void, unknown, any>,
   DS = never,
   DK extends string = string,
   D = never
@@ -201,19 +210,21 @@ export const layer = <
     /** How many batches are handled at once. Default 1. More than `maxInFlight` are not. */
     readonly concurrency?: number
     readonly deadLetter?: DeadLetterOption<DS, DK, D>
-    readonly handle: (batch: Batch<A>) => Effect.Effect<void, E, R>
+    readonly handle: (batch: Batch<A>) => H
   }
-): Layer.Layer<never, LogFailed, Self | LogOf<Self> | Assembly | Handled<R> | DS> => {
+): Layer.Layer<never, LogFailed, Self | LogOf<Self> | Assembly | Handled<Effect.Services<H>> | DS> => {
   const { deadLetter, handle } = options
   const settings = settingsOf(record.key, options)
   return Layer.effectDiscard(Effect.gen(function*() {
-    const core = yield* CollectorCore.open(yield* logOf<Self, A>(record.key), settings)
+    const log = yield* logOf<Self, A>(record.key)
+    const closing = runtimeOf(record.key, yield* record).closing.await
+    /** Opened, and its group acquired, once the topology has been checked. */
+    let core: CollectorCore<A>
+    const held = new Map<Slot, Delivery>()
     const putAside = (running: Running): PutAside =>
       deadLetter === undefined || deadLetter === "drop"
         ? deadLetter
         : (letter) => running.claims[0]!.produceAsync(deadLetter.as(letter))
-    const service = yield* record
-    const closing = runtimeOf(record.key, service).closing.await
     const start = (running: Running) => {
       core.onSettled = running.onIdle
       return Scope.provide(
@@ -234,51 +245,66 @@ export const layer = <
       kind: "Collector",
       reads: [record],
       writes: deadLetter === undefined || deadLetter === "drop" ? [] : [deadLetter.record],
-      attempt: (running, slot) => Effect.andThen(start(running), work(core, running, slot, record.key, handle)),
-      own: {
-        position: core.position,
-        isFinal: (cause) =>
-          cause.reasons.some((reason) => reason._tag === "Fail" && reason.error instanceof StaleEpoch),
-        metrics: core.metrics
-      }
+      attempt: (running, slot) => Effect.andThen(start(running), work(core, running, slot, held, record.key, handle)),
+      group: options.group,
+      open: Effect.map(CollectorCore.open(log, settings), (opened) => {
+        core = opened
+        return {
+          position: core.position,
+          isFinal: (cause) =>
+            cause.reasons.some((reason) => reason._tag === "Fail" && reason.error instanceof StaleEpoch),
+          metrics: core.metrics
+        }
+      })
     })
   })) as Layer.Layer<never, LogFailed, any>
 }
 
 /** One worker: until the drain, or the record has ended. */
-const work = <A, E, R>(
+const work = <A>(
   core: CollectorCore<A>,
   running: Running,
   slot: Slot,
+  /** What each worker has in hand: one whose fiber was torn down, by what no Effect is, has settled nothing. */
+  held: Map<Slot, Delivery>,
   record: string,
-  handle: (batch: Batch<A>) => Effect.Effect<void, E, R>
-): Effect.Effect<void, StaleEpoch | LogFailed, R> =>
+  handle: (batch: Batch<A>) => Effect.Effect<void, unknown, any>
+): Effect.Effect<void, StaleEpoch | LogFailed, any> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
       const intercept = yield* Interceptor
+      const left = held.get(slot)
+      if (left !== undefined) {
+        held.delete(slot)
+        yield* core.settle(left, Exit.die(new Error(running.lastCause ?? "its worker ended")))
+      }
       while (true) {
         const handed = yield* restore(core.handOut(
-          (batch, delivery) => ({ batch, delivery }),
+          (batch, delivery) => {
+            held.set(slot, delivery)
+            return { batch, delivery }
+          },
           Effect.as(core.finished, undefined),
           () => slot.idle()
         ))
         if (handed === undefined) return
         const { batch, delivery } = handed
         slot.begin(batch.values.length)
-        const handled = Effect.suspend(() => handle(batch))
+        const handled = Effect.suspend(() => effectOf(slot.component, "handle", handle(batch)))
         const exit = yield* Effect.exit(restore(
           intercept === undefined ? handled : intercept(slot.handling(record, batch.values), handled) as typeof handled
         ))
+        held.delete(slot)
         if (Exit.isSuccess(exit)) {
           yield* core.settle(delivery, exit)
           slot.end(batch.values.length)
           continue
         }
         slot.abandon()
-        // Where the worker itself is interrupted, by the drain's deadline, the attempt was not the handler's to fail.
-        if (Exit.isFailure(yield* Effect.exit(restore(Effect.void)))) yield* core.giveBack(delivery)
+        // Where the topology interrupts the worker, at the drain's deadline, the attempt was not the handler's to fail.
+        if (running.isEnding) yield* core.giveBack(delivery)
         else {
-          running.lastCause = Cause.pretty(exit.cause)
+          running.lastCause = brief(exit.cause)
           yield* core.settle(delivery, exit)
         }
       }
@@ -326,7 +352,7 @@ const settingsOf = (
   const millis = (field: string, value: Duration.Input | undefined, otherwise: number): number => {
     if (value === undefined) return otherwise
     const duration = Duration.fromInput(value)
-    return Option.isSome(duration) ? Duration.toMillis(duration.value) : wrong(field, "a duration", String(value))
+    return Option.isSome(duration) ? Duration.toMillis(duration.value) : wrong(field, "a duration", render(value))
   }
   if (options.maxAttempts !== undefined && options.deadLetter === undefined) {
     wrong("deadLetter", `a record or "drop", since \`maxAttempts\` is ${options.maxAttempts}`, undefined)

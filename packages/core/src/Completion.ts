@@ -10,6 +10,8 @@ import { Cause, Context, Duration, Effect, Layer, Option, Schema, type Scope, St
 import type { Assembly, Supervised } from "./Component.ts"
 import { assertPositive } from "./internal/capacity.ts"
 import { declareEffect, type Running, type Slot } from "./internal/component.ts"
+import { render } from "./internal/render.ts"
+import { sayWarning } from "./internal/say.ts"
 import { Throttle } from "./internal/throttle.ts"
 import { Wakes } from "./internal/wakes.ts"
 
@@ -65,7 +67,7 @@ export class SubscribeError extends Schema.TaggedError<SubscribeError>()("Subscr
         "this backend cannot resume from that cursor: subscribe from the tail, and let a reconciler find "
         + "what was missed"
     }
-    return `cannot subscribe to completions: ${what[this.reason]}. ${String(this.cause)}`
+    return `cannot subscribe to completions: ${what[this.reason]}. ${render(this.cause)}`
   }
 }
 
@@ -104,7 +106,7 @@ export const completions = (
 /** The store could not read or write. Nothing is known to have changed. */
 export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", { cause: Schema.Defect() }) {
   override get message(): string {
-    return `the store of executions failed: ${String(this.cause)}`
+    return `the store of executions failed: ${render(this.cause)}`
   }
 }
 
@@ -257,7 +259,7 @@ const promoting = (
       },
       onFailure: (cause) => {
         slot.end(1)
-        return Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.as(unable(cause), nothing)
+        return Effect.as(unable(cause), nothing)
       }
     })
   })
@@ -329,7 +331,7 @@ export const listener: {
             return Effect.asVoid(promoting(store, signal.payload.executionId, slot, (cause) =>
               Effect.andThen(
                 failing.run(() =>
-                  Effect.logWarning(`listener "${name}" could not promote; a reconciler has to find it`, cause)
+                  sayWarning(`listener "${name}" could not promote; a reconciler has to find it`, cause)
                 ),
                 wake
               )))
@@ -379,7 +381,7 @@ export const reconciler: {
           running.stop.isOpen() ? Effect.void : Effect.map(
             promoting(store, executionId, slot, (cause) =>
               failing.run(() =>
-                Effect.logWarning(`reconciler "${name}" could not promote what waits for "${executionId}"`, cause)
+                sayWarning(`reconciler "${name}" could not promote what waits for "${executionId}"`, cause)
               )),
             ({ skipped }) => void (hasSkipped ||= skipped.length > 0)
           )

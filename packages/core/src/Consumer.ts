@@ -20,26 +20,27 @@ export type { Emits, Emitter } from "./Component.ts"
  * counted as abandoned, and nothing else: it runs again by `restart`, with the same reader.
  */
 export const layer: {
-  <Self, Key extends string, A, E = never, R = never, const M extends Emits = {}>(
+  <Self, Key extends string, A, H extends AnyHandled, const M extends Emits = {}>(
     record: RecordClass<Self, Key, A>,
     options: Reads & {
-      /** Records that the handler writes; `emit` has their producers. */
+      /** Records that the handler writes; `emit` has their producers. Two names of one record have the same. */
       readonly emits?: M
-      readonly handle: (value: A, emit: Emitter<M>) => Effect.Effect<void, E, R>
+      /** It may fail with anything, also with different things. */
+      readonly handle: (value: A, emit: Emitter<M>) => H
       /** How many values are handled at once; order is kept at 1, the default. */
       readonly concurrency?: number
     }
-  ): Layer.Layer<never, never, Self | Assembly | Handled<R> | EmitsSelf<M>>
-  <Self, Key extends string, A, E = never, R = never, const M extends Emits = {}>(
+  ): Layer.Layer<never, never, Self | Assembly | Handled<Effect.Services<H>> | EmitsSelf<M>>
+  <Self, Key extends string, A, H extends AnyHandled, const M extends Emits = {}>(
     record: RecordClass<Self, Key, A>,
     options: Reads & {
       readonly emits?: M
       /** All that is ready at once; a failure costs the whole batch. */
-      readonly handleBatch: (values: Array.NonEmptyReadonlyArray<A>, emit: Emitter<M>) => Effect.Effect<void, E, R>
+      readonly handleBatch: (values: Array.NonEmptyReadonlyArray<A>, emit: Emitter<M>) => H
       /** The largest batch, in values. Default 256. */
       readonly batchMax?: number
     }
-  ): Layer.Layer<never, never, Self | Assembly | Handled<R> | EmitsSelf<M>>
+  ): Layer.Layer<never, never, Self | Assembly | Handled<Effect.Services<H>> | EmitsSelf<M>>
   <Self, Key extends string, A>(
     record: RecordClass<Self, Key, A>,
     options: Reads & {
@@ -64,12 +65,17 @@ export const layer: {
       const emit = emitterOf(emits, running)
       const { handle, handleBatch, handleUnsafe } = options
       const loop = handleBatch !== undefined
-        ? new HandlerLoop(slot, input, (values) => handleBatch(values as any, emit), batchMax)
-        : new HandlerLoop(slot, input, handleUnsafe ?? ((value) => handle!(value, emit)), 0)
+        ? new HandlerLoop(slot, input, "handleBatch", (values) => handleBatch(values as any, emit), batchMax)
+        : handleUnsafe !== undefined
+        ? new HandlerLoop(slot, input, "handleUnsafe", handleUnsafe, 0)
+        : new HandlerLoop(slot, input, "handle", (value) => handle!(value, emit), 0)
       return Effect.flatMap(Interceptor, (intercept) => loop.run(intercept))
     }
   })
 }
+
+/** What a handler answers with. */
+type AnyHandled = Effect.Effect<void, unknown, any>
 
 interface Options extends Reads {
   readonly emits?: Emits

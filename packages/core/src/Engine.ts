@@ -2,6 +2,9 @@
  * How to put a log on a store of one's own: an `Engine` keeps bytes, and `make` builds the whole contract of a `Log` from
  * it: encoding, waiting for room, readers, waiting at the head. `LogLaws` of `@sluice/testing` say whether it holds.
  *
+ * `inBackground` is for what an engine does beside being called, such as to expire and to poll; `render` makes a message of
+ * whatever it was failed with.
+ *
  * An engine with one writer process keeps its groups in a `GroupTable`, which decides who holds what; how it stores the
  * table is the engine's own.
  */
@@ -16,6 +19,8 @@ export { type Codec, codecOf } from "./internal/codec.ts"
 export type { Engine, Stored } from "./internal/engine.ts"
 export { type Committed, type GroupState, GroupTable, type Hold, type Listed } from "./internal/groupTable.ts"
 export type { Place } from "./internal/logState.ts"
+export { render } from "./internal/render.ts"
+export { inBackground } from "./internal/worker.ts"
 
 /**
  * The log of a record over an engine, until the scope closes: what the `make` of a `LogBacking` answers with. Closing the

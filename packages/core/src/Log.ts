@@ -14,9 +14,11 @@ import type { Hold } from "./internal/groupTable.ts"
 import { MemoryLog } from "./internal/memoryLog.ts"
 import { type From, misread, placeOf } from "./internal/place.ts"
 import { readerOf } from "./internal/reader.ts"
+import { render } from "./internal/render.ts"
 import { step } from "./internal/step.ts"
 import { StoreBuffer } from "./internal/storeBuffer.ts"
 import { withoutStack } from "./internal/withoutStack.ts"
+import { inBackground } from "./internal/worker.ts"
 import { Lagged, type Reader, RecordClosed } from "./Reader.ts"
 
 export type { From } from "./internal/place.ts"
@@ -33,7 +35,7 @@ export class LogFailed extends Schema.TaggedError<LogFailed>()("LogFailed", {
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    return `the log of record "${this.record}" failed: ${String(this.cause)}`
+    return `the log of record "${this.record}" failed: ${render(this.cause)}`
   }
 }
 /** This hold is over: another holder has acquired the group since, or it was removed, or its scope closed. Terminal. */
@@ -174,7 +176,7 @@ export const memory = (
       )
       const log = new VolatileLog(record.key, store, lenientEncoder(record.schema))
       if (!Duration.isFinite(Duration.fromInputUnsafe(groupIdleTimeout))) return Effect.succeed(log)
-      return Effect.as(Effect.forkScoped(store.expireWhileWaiting), log)
+      return Effect.as(inBackground(`record "${record.key}": the expiry of its groups`, store.expireWhileWaiting), log)
     })
 })
 

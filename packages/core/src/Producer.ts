@@ -10,6 +10,7 @@
  * | `produceUnsafe` | never, plain function | `"Full"` | `"Closed"` | callbacks of non-Effect code |
  */
 import { Data, type Effect, Schema } from "effect"
+import { render } from "./internal/render.ts"
 
 /** The buffer is at capacity and does not overwrite. Transient: its consumers lag. */
 export class BufferFull<out A> extends Data.TaggedError("BufferFull")<{
@@ -22,14 +23,17 @@ export class BufferFull<out A> extends Data.TaggedError("BufferFull")<{
   }
 }
 
-/** The record has been closed, or the claim of this producer was released. Terminal: no later attempt can succeed. */
+/**
+ * The record has been closed, the claim of this producer was released, or the record is full and the last component that
+ * read it has ended for good. Terminal: no later attempt can succeed.
+ */
 export class BufferClosed<out A> extends Data.TaggedError("BufferClosed")<{
   readonly record: string
   readonly value: A
 }> {
   override get message(): string {
-    return `record "${this.record}" takes no more values: it was closed, or this producer's claim was released. `
-      + `The refused value is in \`value\``
+    return `record "${this.record}" takes no more values: it was closed, this producer's claim was released, or its last `
+      + `reader is over for good. The refused value is in \`value\``
   }
 }
 
@@ -40,7 +44,7 @@ export class BufferFailed<out A> extends Data.TaggedError("BufferFailed")<{
   readonly cause: unknown
 }> {
   override get message(): string {
-    return `the backing of record "${this.record}" could not store a value: ${String(this.cause)}. `
+    return `the backing of record "${this.record}" could not store a value: ${render(this.cause)}. `
       + `It is in \`value\` and was not produced`
   }
 }

@@ -3,6 +3,7 @@
  * goes to one of them. An interrupted `recv` has taken nothing.
  */
 import { type Array, type Effect, type Option, Schema } from "effect"
+import { render } from "./internal/render.ts"
 
 /** The reader fell behind: `missed` values were overwritten or expired. The next `recv` goes on at the oldest held. */
 export class Lagged extends Schema.TaggedError<Lagged>()("Lagged", { record: Schema.String, missed: Schema.Int }) {
@@ -12,10 +13,18 @@ export class Lagged extends Schema.TaggedError<Lagged>()("Lagged", { record: Sch
   }
 }
 
-/** The record was closed and this reader has received all that was held; or the reader's own scope was closed. */
-export class RecordClosed extends Schema.TaggedError<RecordClosed>()("RecordClosed", { record: Schema.String }) {
+/**
+ * The record was closed and this reader has received all that was held; or the reader's own scope was closed. `cause` is
+ * there only where the application's own queue behind the record has failed: then it is with what.
+ */
+export class RecordClosed extends Schema.TaggedError<RecordClosed>()("RecordClosed", {
+  record: Schema.String,
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
   override get message(): string {
-    return `record "${this.record}" is closed and this reader has received all that it held`
+    return this.cause === undefined
+      ? `record "${this.record}" is closed and this reader has received all that it held`
+      : `record "${this.record}" has ended, since the queue behind it failed: ${render(this.cause)}`
   }
 }
 

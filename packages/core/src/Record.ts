@@ -14,7 +14,8 @@ import { type BackingOf, type Buffer, type BufferConfig, fromConfig, type Migrat
 import { assertCapacity, assertVersions } from "./internal/capacity.ts"
 import { logOf } from "./internal/logKey.ts"
 import { chosenBuffer } from "./internal/recordConfig.ts"
-import { RecordRuntime } from "./internal/recordRuntime.ts"
+import { DefinitionTypeId, RecordRuntime } from "./internal/recordRuntime.ts"
+import { render } from "./internal/render.ts"
 import type { LogBacking, LogOf } from "./Log.ts"
 import { type ProduceError, type Producer, WriterConflict } from "./Producer.ts"
 import type { Lagged, Reader, RecvError } from "./Reader.ts"
@@ -121,11 +122,13 @@ export const Service = <Self>() =>
     validate: options.validate === true ? validator(key, options.schema) : undefined
   }
   const acquire = <B extends Buffer<A>, E, R>(make: Effect.Effect<B, E, R>) =>
-    Effect.acquireRelease(make, (buffer) => buffer.close)
-  const runtime = (buffer: Buffer<A>): Record<A> => new RecordRuntime(key, buffer, runtimeOptions)
+    Effect.acquireRelease(
+      Effect.map(make, (buffer) => ({ buffer, runtime: new RecordRuntime<A>(info, buffer, runtimeOptions) })),
+      ({ runtime }) => runtime.end
+    )
 
   const layerBuffer = <E, R>(backing: BackingOf<A, E, R>) =>
-    Layer.effect(tag, Effect.map(acquire(backing.make(info)), runtime))
+    Layer.effect(tag, Effect.map(acquire(backing.make(info)), ({ runtime }): Record<A> => runtime))
   const layerConfigWith = (backings: { readonly [name: string]: BackingOf<A, any, any> }) =>
     Layer.effect(
       tag,
@@ -133,15 +136,16 @@ export const Service = <Self>() =>
         Effect.flatMap((chosen) =>
           acquire("backing" in chosen ? backings[chosen.backing]!.make(info) : fromConfig(chosen.config).make(info))
         ),
-        Effect.map(runtime)
+        Effect.map(({ runtime }): Record<A> => runtime)
       )
     )
   const layerLog = <E, R>(backing: LogBacking<E, R>) =>
     Layer.effectContext(
-      Effect.map(acquire(backing.make<A>(info)), (log) =>
-        Context.make(tag, runtime(log)).pipe(Context.add(logOf<Self, A>(key), log)))
+      Effect.map(acquire(backing.make<A>(info)), ({ buffer, runtime }) =>
+        Context.make(tag, runtime as Record<A>).pipe(Context.add(logOf<Self, A>(key), buffer)))
     )
   return Object.assign(tag, {
+    [DefinitionTypeId]: info,
     schema: options.schema,
     version,
     migrations,
@@ -158,14 +162,15 @@ const validator = <A>(key: string, schema: Schema.Codec<A, any>) => {
   return (value: A): void => {
     const exit = check(value)
     if (Exit.isFailure(exit)) {
-      throw new TypeError(`record "${key}": a value does not fit its schema: ${Cause.squash(exit.cause)}`)
+      throw new TypeError(`record "${key}": a value does not fit its schema: ${render(Cause.squash(exit.cause))}`)
     }
   }
 }
 
 /**
  * The read side as a Stream, subscribed when it is first pulled; it ends when the record is closed. A reader that fell
- * behind goes on at the oldest value held, or fails with `Lagged` where `onLag` says so. Default: `"skip"`.
+ * behind goes on at the oldest value held, or fails with `Lagged` where `onLag` says so. Default: `"skip"`. Where the
+ * application's own queue behind the record has failed, it dies of the `RecordClosed` that says with what.
  */
 export const stream: {
   <Self, Key extends string, A>(
@@ -186,7 +191,11 @@ export const stream: {
     const pull: Effect.Effect<readonly [A, ...Array<A>], Lagged | Cause.Done> = Effect.catch(
       reader.recvBatch(256),
       (error: RecvError) =>
-        error._tag === "RecordClosed" ? Cause.done() : options?.onLag === "fail" ? Effect.fail(error) : pull
+        error._tag === "RecordClosed"
+          ? error.cause === undefined ? Cause.done() : Effect.die(error)
+          : options?.onLag === "fail"
+          ? Effect.fail(error)
+          : pull
     )
     return Stream.fromPull(Effect.succeed(pull))
   }))) as any

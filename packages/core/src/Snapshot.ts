@@ -17,6 +17,8 @@ export const Snapshot = Schema.Struct({
   readers: Schema.Array(Schema.Struct({
     record: Schema.String,
     component: Schema.String,
+    /** By what name a join reads it; null for every other component. */
+    input: Schema.NullOr(Schema.String),
     pending: Schema.Int,
     received: Schema.Int,
     lagged: Schema.Int,
@@ -26,6 +28,7 @@ export const Snapshot = Schema.Struct({
     name: Schema.String,
     status: Status,
     restarts: Schema.Int,
+    /** What its last failure had to say, without a stack: the log has the whole. */
     lastCause: Schema.NullOr(Schema.String),
     handled: Schema.Int,
     /** Values that a handler held when it failed or was interrupted. */
@@ -43,7 +46,11 @@ export const ShutdownReport = Schema.Struct({
   took: Schema.Finite,
   /** Values that readers had not received when their component was over; only where there were any. */
   left: Schema.Array(Schema.Struct({ record: Schema.String, component: Schema.String, values: Schema.Int })),
-  /** Components that had not finished at the deadline. */
-  interrupted: Schema.Array(Schema.String)
+  /** Components that were still at work at the deadline, or could not end: what held the drain up, and was interrupted. */
+  interrupted: Schema.Array(Schema.String),
+  /** Components that were interrupted too, but had nothing left to do than to wait for those. */
+  waited: Schema.Array(Schema.String),
+  /** What else went wrong on the way down: `what` is a record, its close, or a component. */
+  faults: Schema.Array(Schema.Struct({ what: Schema.String, cause: Schema.String }))
 })
 export type ShutdownReport = typeof ShutdownReport.Type

@@ -1,17 +1,18 @@
 /** A component that runs a Stream into a record. */
-import { Effect, Latch, type Layer, Stream } from "effect"
-import { type Assembly, type Handled, Interceptor, type Supervised } from "./Component.ts"
-import { declare, endWhenClosed } from "./internal/component.ts"
+import { Effect, Exit, Fiber, Latch, type Layer, Scheduler, Stream } from "effect"
+import { type Assembly, type Handled, type Intercept, Interceptor, type Supervised } from "./Component.ts"
+import { declare, endWhenClosed, type Running, type Slot } from "./internal/component.ts"
+import { QuietScheduler } from "./internal/quietScheduler.ts"
 import type { RecordClass } from "./Record.ts"
 
 /**
  * Runs `stream` into the record with `produceAsync`, so it waits for space. A stream that ends makes the component Done
- * and leaves the record open; one that fails is run again from its start by `restart`. A drain stops the stream and lets
- * what it has already emitted in.
+ * and leaves the record open; one that fails is run again from its start by `restart`. A drain stops the stream where it
+ * waits, and lets what it has already emitted in; it is not run again after that.
  */
-export const layer = <Self, Key extends string, A, E = never, R = never>(
+export const layer = <Self, Key extends string, A, R = never>(
   record: RecordClass<Self, Key, A>,
-  options: Supervised & { readonly stream: Stream.Stream<NoInfer<A>, E, R> }
+  options: Supervised & { readonly stream: Stream.Stream<NoInfer<A>, unknown, R> }
 ): Layer.Layer<never, never, Self | Assembly | Handled<R>> =>
   declare({
     ...options,
@@ -20,31 +21,74 @@ export const layer = <Self, Key extends string, A, E = never, R = never>(
     writes: [record],
     attempt: (running, slot) =>
       Effect.flatMap(Interceptor, (intercept) => {
-        // Open while the stream is at work on its next values, closed while those that it emitted go in.
-        const pulling = Latch.makeUnsafe(true)
-        const stopped = Effect.andThen(running.stop.await, pulling.await)
-        const [claim] = running.claims
-        const write = (values: ReadonlyArray<A>) => {
-          pulling.closeUnsafe()
-          slot.begin(values.length)
-          return Effect.flatMap(
-            Effect.forEach(
-              values,
-              (value) => {
-                const produce = claim!.produceAsync(value)
-                return Effect.andThen(
-                  intercept === undefined ? produce : intercept(slot.handling(record.key, [value]), produce),
-                  Effect.sync(() => slot.end(1))
-                )
-              },
-              { discard: true }
-            ),
-            () => {
-              pulling.openUnsafe()
-              return running.stop.isOpen() ? Effect.never : Effect.void
-            }
-          )
-        }
-        return Effect.raceFirst(endWhenClosed(Stream.runForEachArray(options.stream, write), running, slot), stopped)
+        const writer = new Writer(running, slot, record.key, intercept)
+        const writing = endWhenClosed(Stream.runForEachArray(options.stream, writer.write), running, slot)
+        return untilStopped(writing, running, writer.pulling)
       })
   })
+
+/** Fibers of a stream that have as many turns after the stop and never rest emit nothing that could be waited for. */
+const turnsMax = 1000
+
+/**
+ * Runs `writing` until it ends, or until the topology drains. Then it is interrupted, but only while it waits for its next
+ * values (`pulling` is open) and none of its fibers is on its way: a fiber that has merely yielded may have a value in hand
+ * that the stream has emitted.
+ */
+const untilStopped = <E, R>(
+  writing: Effect.Effect<void, E, R>,
+  running: Running,
+  pulling: Latch.Latch
+): Effect.Effect<void, E, R> =>
+  Effect.gen(function*() {
+    const scheduler = new QuietScheduler(yield* Scheduler.Scheduler)
+    const fiber = yield* Effect.forkChild(scheduler.run(writing), { startImmediately: true })
+    let stopped = false
+    const stop = scheduler.whenQuiet(pulling, () => {
+      stopped = true
+      fiber.interruptUnsafe()
+    }, turnsMax)
+    const stopping = yield* Effect.forkChild(Effect.andThen(running.stop.await, stop), { startImmediately: true })
+    const exit = yield* Effect.onInterrupt(Fiber.await(fiber), () => Fiber.interrupt(fiber))
+    stopping.interruptUnsafe()
+    return stopped && Exit.isFailure(exit) && Exit.hasInterrupts(exit) ? undefined : yield* exit
+  })
+
+/** Writes what the stream emits. */
+class Writer<A> {
+  /** Open while the stream is at work on its next values, closed while those that it emitted go in. */
+  readonly pulling = Latch.makeUnsafe(true)
+  private readonly running: Running
+  private readonly slot: Slot
+  private readonly record: string
+  private readonly intercept: Intercept | undefined
+
+  constructor(running: Running, slot: Slot, record: string, intercept: Intercept | undefined) {
+    this.running = running
+    this.slot = slot
+    this.record = record
+    this.intercept = intercept
+  }
+  readonly write = (values: ReadonlyArray<A>): Effect.Effect<void, unknown, any> => {
+    const { intercept, pulling, running, slot } = this
+    pulling.closeUnsafe()
+    slot.begin(values.length)
+    const claim = running.claims[0]!
+    const writing = Effect.forEach(
+      values,
+      (value) => {
+        const produce = claim.produceAsync(value)
+        return Effect.andThen(
+          intercept === undefined ? produce : intercept(slot.handling(this.record, [value]), produce),
+          Effect.sync(() => slot.end(1))
+        )
+      },
+      { discard: true }
+    )
+    return Effect.flatMap(writing, () => {
+      pulling.openUnsafe()
+      // From here on it is at rest, and is interrupted.
+      return running.stop.isOpen() ? Effect.never : Effect.void
+    })
+  }
+}

@@ -11,6 +11,7 @@ import {
 } from "./Component.ts"
 import { declare, endWhenClosed, type Input, type Slot } from "./internal/component.ts"
 import { Empty, Ended, Overrun } from "./internal/cursor.ts"
+import { closedOf } from "./internal/reader.ts"
 import { step } from "./internal/step.ts"
 import type { RecordClass } from "./Record.ts"
 
@@ -19,22 +20,26 @@ import type { RecordClass } from "./Record.ts"
  * a time, so that a failure costs the value at work; asking for the next one counts the last as handled. Operators with
  * a timer, such as `Stream.groupedWithin`, are slow on single values: put `Stream.buffer({ capacity })` before them, and
  * what is in that buffer counts as handled. When the inputs have ended and the output with them, the component is Done.
+ *
+ * A record is read once: an input that is run a second time in the same attempt (by merging two halves of it, or by
+ * `Stream.retry`) is refused, and the component fails and says so. `Stream.broadcast` gives one run to several; `restart`
+ * runs the whole again.
  */
 export const layer: {
-  <S1, K1 extends string, A, S2, K2 extends string, B, E = never, R = never>(
+  <S1, K1 extends string, A, S2, K2 extends string, B, R = never>(
     options: Reads & {
       readonly from: RecordClass<S1, K1, A>
       readonly to: RecordClass<S2, K2, B>
-      readonly through: (values: Stream.Stream<A>) => Stream.Stream<NoInfer<B>, E, R>
+      readonly through: (values: Stream.Stream<A>) => Stream.Stream<NoInfer<B>, unknown, R>
     }
   ): Layer.Layer<never, never, S1 | S2 | Assembly | Handled<R>>
-  <const F extends Emits, S2, K2 extends string, B, E = never, R = never>(
+  <const F extends Emits, S2, K2 extends string, B, R = never>(
     options: Reads & {
       readonly from: F
       readonly to: RecordClass<S2, K2, B>
       readonly through: (
         values: { readonly [K in keyof F]: Stream.Stream<RecordClass.Value<F[K]>> }
-      ) => Stream.Stream<NoInfer<B>, E, R>
+      ) => Stream.Stream<NoInfer<B>, unknown, R>
     }
   ): Layer.Layer<never, never, EmitsSelf<F> | S2 | Assembly | Handled<R>>
 } = (options: Options): Layer.Layer<never, never, any> => {
@@ -45,16 +50,34 @@ export const layer: {
     ...options,
     kind: "Transform",
     reads: Object.values(from),
+    ...(!single && { inputs: names }),
     writes: [options.to],
     attempt: Effect.fnUntraced(function*(running, slot) {
       const intercept = yield* Interceptor
-      const streams = running.inputs.map((input) => Stream.fromPull(Effect.succeed(pullOf(input, slot, intercept))))
+      const streams = running.inputs.map((input) => streamOf(input, slot, intercept))
       const through = options.through(
         single ? streams[0] : Object.fromEntries(names.map((name, index) => [name, streams[index]]))
       )
       yield* endWhenClosed(Stream.runForEach(through, running.claims[0]!.produceAsync), running, slot)
     })
   })
+}
+
+/** The input as a Stream that can be run once. */
+const streamOf = (input: Input, slot: Slot, intercept: Intercept | undefined): Stream.Stream<unknown, unknown, any> => {
+  let isRun = false
+  return Stream.fromPull(Effect.suspend(() => {
+    if (isRun) {
+      return Effect.die(
+        new Error(
+          `transform "${slot.component}": its input of record "${input.record.key}" is run a second time, and each value `
+            + `would come to one of the two runs alone. Run it once, and give it to several with \`Stream.broadcast\``
+        )
+      )
+    }
+    isRun = true
+    return Effect.succeed(pullOf(input, slot, intercept))
+  }))
 }
 
 /** The input as a pull: the values that the stream has pulled and not yet gone on from are what the slot holds. */
@@ -75,7 +98,9 @@ const pullOf = (
       slot.idle()
       return cursor.wait(pull)
     }
-    if (polled === Ended) return Cause.done()
+    if (polled === Ended) {
+      return cursor.failure === undefined ? Cause.done() : Exit.fail(closedOf(record.key, cursor))
+    }
     if (polled === Overrun) return Effect.andThen(input.lagged(), pull)
     holding = true
     slot.begin(1)

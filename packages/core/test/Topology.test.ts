@@ -65,7 +65,7 @@ describe("putting together", () => {
       const error = yield* Effect.flip(started(components))
       assert.strictEqual(error._tag, "TopologyInvalid")
       assert.deepStrictEqual(error.faults.map(({ _tag }) => _tag), ["DuplicateName", "Cycle", "WriterConflict"])
-      assert.include(error.message, "3 fault(s)")
+      assert.include(error.message, "3 faults")
       assert.include(error.message, "two components are named \"same\"")
       assert.include(error.message, "t/B → there → t/C → back → t/B")
       assert.include(error.message, "\"two\" cannot write record \"t/A\": it is claimed by \"one\"")
@@ -244,7 +244,7 @@ describe("handlers", () => {
         yield* settle
         const { readers } = yield* (yield* Topology.Topology).snapshot
         assert.deepStrictEqual(readers, [
-          { record: "t/Small", component: "slow", pending: 0, received: 3, lagged: 7, conflated: 0 }
+          { record: "t/Small", component: "slow", input: null, pending: 0, received: 3, lagged: 7, conflated: 0 }
         ])
       })).pipe(Effect.provide(App))
       assert.deepStrictEqual([seen, missed], [[0, 8, 9], [7]])
@@ -447,7 +447,14 @@ describe("shutdown", () => {
         assert.deepStrictEqual(events.filter((line) => line.startsWith(stage)), [1, 2, 3].map((n) => `${stage} ${n}`))
       }
       assert.strictEqual(events.at(-1), "sink closed")
-      assert.deepStrictEqual({ ...report, took: 0 }, { withinDeadline: true, took: 0, left: [], interrupted: [] })
+      assert.deepStrictEqual({ ...report, took: 0 }, {
+        withinDeadline: true,
+        took: 0,
+        left: [],
+        interrupted: [],
+        waited: [],
+        faults: []
+      })
     }))
 
   it.effect("a diamond closes the record where it meets only when both sides have ended", () =>
@@ -551,7 +558,9 @@ describe("shutdown", () => {
         withinDeadline: false,
         took: 2000,
         left: [{ record: "t/A", component: "stuck", values: 4 }],
-        interrupted: ["stuck"]
+        interrupted: ["stuck"],
+        waited: [],
+        faults: []
       })
       assert.deepInclude(yield* component("stuck"), { handled: 0, abandoned: 1 })
     }))

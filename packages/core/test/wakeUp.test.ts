@@ -280,7 +280,7 @@ describe("how long handling takes", () => {
         let reads = 0
         const clock: Clock.Clock = {
           ...(yield* Clock.Clock),
-          currentTimeNanosUnsafe: () => BigInt(1_000_000 * reads++)
+          monotonicTimeNanosUnsafe: () => BigInt(1_000_000 * reads++)
         }
         const { producer, topology } = yield* Effect.provideService(
           running(Consumer.layer(Ring, { name: "reader", handleUnsafe: () => undefined })),
@@ -334,8 +334,11 @@ describe("what a handler produces is decided on the spot", () => {
       })
       const { producer } = yield* running(
         Layer.mergeAll(
-          Consumer.layer(Ring, { name: "copy", emits: { out: Out }, handle: (value, { out }) => out.produce(value) })
-            .pipe(Layer.provide(Layer.span("around"))),
+          Consumer.layer(Ring, {
+            name: "copy",
+            emits: { out: Out },
+            handle: (value, { out }) => Effect.withSpan(out.produce(value), "around")
+          }).pipe(Layer.provide(Layer.span("of the build"))),
           Consumer.layer(Out, { name: "end", handle: () => Effect.suspend(() => Effect.void) })
         ).pipe(Layer.provide(Layer.succeed(Tracer.Tracer, tracer)))
       )

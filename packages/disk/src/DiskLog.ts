@@ -1,6 +1,6 @@
 /** Durable logs of records, in the `Journal` of the process; and a memory for records that are no logs. */
 import { Buffer, Engine, type Log } from "@sluice/core"
-import { Duration, Effect, Fiber, Option, type Scope } from "effect"
+import { Duration, Effect, Latch, Option, type Scope } from "effect"
 import { Journal } from "./Journal.ts"
 
 /**
@@ -47,7 +47,8 @@ export const backing = (options?: { readonly retention?: Retention }): Log.LogBa
       const log = yield* Engine.make(record, engine)
       const period = Math.min(ageMillis, idleMillis) / 4
       if (Number.isFinite(period)) {
-        yield* Effect.forkScoped(
+        yield* Engine.inBackground(
+          `record "${record.key}": its expiry`,
           Effect.forever(Effect.andThen(Effect.sleep(Math.max(1, period)), Effect.sync(() => engine.expire())))
         )
       }
@@ -66,7 +67,7 @@ export const backing = (options?: { readonly retention?: Retention }): Log.LogBa
  * Nobody waits for the disk: values are copied to the journal behind the producers' backs, as fast as it flushes, and what
  * was overwritten meanwhile is not copied. So a crash may lose the last moments; a clean end loses nothing. Where every
  * value matters, put the record on a log. Values that no longer decode are passed over. Those that were there already
- * count as produced. What the journal cannot store is told in the log, at most once a second, and tried no more.
+ * count as produced. What the journal cannot store, or does not encode, is told in the log and tried no more.
  */
 export const persist = (
   config: Extract<Buffer.BufferConfig, { readonly kind: "SingleLatest" | "SpmcRing" }>
@@ -89,22 +90,28 @@ export const persist = (
       const reader = yield* buffer.subscribe
       // A reader of a latest begins with the value that is there, which is stored already.
       if (config.kind === "SingleLatest") yield* Effect.ignore(reader.tryRecv)
+      const copied = Latch.makeUnsafe(false)
       const copying = reader.recvBatch(256).pipe(
-        Effect.flatMap((values) => {
-          for (const value of values.slice(0, -1)) log.produceUnsafe(value)
-          // The last one waits for the flush: meanwhile others may take its place.
-          return log.produceAsync(values[values.length - 1]!)
-        }),
+        Effect.flatMap((values) =>
+          Effect.andThen(
+            Effect.forEach(values.slice(0, -1), log.produce, { discard: true }),
+            // The last one waits for the flush: meanwhile others may take its place.
+            log.produceAsync(values[values.length - 1]!)
+          )
+        ),
         Effect.catchTags({
           Lagged: () => Effect.void,
-          BufferFailed: ({ cause }) => Effect.logWarning(`record "${record.key}" could not be persisted`, cause)
+          BufferFailed: ({ cause }) =>
+            Effect.logWarning(`record "${record.key}": a value could not be persisted. ${Engine.render(cause)}`)
         }),
         Effect.forever,
-        Effect.exit
+        // The end of the record, or of its log.
+        Effect.catchTags({ RecordClosed: () => copied.open, BufferClosed: () => copied.open }),
+        Effect.asVoid
       )
-      const fiber = yield* Effect.forkDetach(copying)
+      yield* Engine.inBackground(`record "${record.key}": its persisting`, copying)
       // The record is closed by then: what it still holds is copied first.
-      yield* Effect.addFinalizer(() => Effect.andThen(Fiber.await(fiber), log.close))
+      yield* Effect.addFinalizer(() => Effect.andThen(copied.await, log.close))
       return buffer
     })
 })

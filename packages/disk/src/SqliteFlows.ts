@@ -24,6 +24,7 @@ import {
   SubscribeError,
   type SubscribeOptions
 } from "@sluice/core/Completion"
+import { inBackground } from "@sluice/core/Engine"
 import { Clock, Context, Duration, Effect, Latch, Layer, Option, type Scope, Stream } from "effect"
 import { resolve } from "node:path"
 import type { Standing } from "./internal/flowCalls.ts"
@@ -106,7 +107,7 @@ export const make = Effect.fn("SqliteFlows.make")(
       Effect.mapError(connection.open, (cause) => new SqliteOpenFailed({ file, cause })),
       () => connection.close
     )
-    yield* Effect.forkScoped(connection.poll(interval))
+    yield* inBackground(`SQLite, "${file}": its polling`, connection.poll(interval))
     const now = () => clock.currentTimeMillisUnsafe()
     return SqliteFlows.of({ file, store: storeOf(file, connection, now), backend: backendOf(connection, now) })
   }

@@ -107,7 +107,10 @@ export const layer = (options: FileOptions): Layer.Layer<SqliteFile, SqliteOpenF
         Effect.mapError(connection.open, (cause) => new SqliteOpenFailed({ file, cause })),
         () => connection.close
       )
-      yield* Effect.forkScoped(connection.poll(Duration.toMillis(options.pollInterval ?? "100 millis")))
+      yield* Engine.inBackground(
+        `SQLite, "${file}": its polling`,
+        connection.poll(Duration.toMillis(options.pollInterval ?? "100 millis"))
+      )
       return {
         file,
         engine: Effect.fn("SqliteFile.engine")(function*({ key, version = 0 }, options = {}) {
@@ -116,7 +119,9 @@ export const layer = (options: FileOptions): Layer.Layer<SqliteFile, SqliteOpenF
             connection.add(engine),
             () => Effect.andThen(engine.close, connection.remove(engine))
           )
-          if (engine.expiry !== undefined) yield* Effect.forkScoped(engine.expiry)
+          if (engine.expiry !== undefined) {
+            yield* Engine.inBackground(`record "${key}": its expiry`, engine.expiry)
+          }
           return engine
         })
       }

@@ -380,7 +380,9 @@ describe("closing", () => {
         withinDeadline: false,
         took: 5000,
         left: [{ record: "t/In", component: "alarms", values: 1 }],
-        interrupted: ["alarms"]
+        interrupted: ["alarms"],
+        waited: [],
+        faults: []
       }])
       assert.deepInclude(yield* probe.snapshot, { handled: 1, abandoned: 1, held: [], running: [] })
       assert.deepStrictEqual(alarms.seen, [1])

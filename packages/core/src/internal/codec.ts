@@ -2,6 +2,7 @@
 import { Exit, Option, Schema } from "effect"
 import type { RecordInfo } from "../Buffer.ts"
 import { utf8 } from "./encoding.ts"
+import { render } from "./render.ts"
 
 /** What an engine needs of a record's schema. */
 export interface Codec<in out A> {
@@ -36,7 +37,7 @@ export const codecOf = <A>(record: Omit<RecordInfo<A>, "key">): Codec<A> => {
   const earlier = new Map(Object.entries(migrations).map(([from, codec]) => [Number(from), compile(codec)]))
   const encodeText = (value: A): string => {
     const json = JSON.stringify(encode(value))
-    if (json === undefined) throw new TypeError(`${String(value)} has no JSON`)
+    if (json === undefined) throw new TypeError(`${render(value)} has no JSON`)
     return json
   }
   return {

@@ -1,6 +1,7 @@
 /**
- * A collector at work: it moves the state of `window.ts` with what the log, the handlers and the clock say. Four fibers
- * stand behind it: one fetches, one commits, one puts aside what was rejected, and one watches that the watermark moves.
+ * A collector at work: it moves the state of `window.ts` with what the log, the handlers and the clock say. Four workers
+ * stand behind it: one fetches, one commits, one puts aside what was rejected, and one watches that the watermark moves. A
+ * defect of what they call (the log, a schedule, the record of the dead letters) is told, and tried again as a failure is.
  */
 import {
   type Cause,
@@ -10,7 +11,6 @@ import {
   Duration,
   Effect,
   Exit,
-  type Fiber,
   Option,
   Pull,
   Schedule,
@@ -20,12 +20,19 @@ import {
 import { AckOutOfOrder, AckOutOfRange, AlreadyAcked, type Batch, type DeadLetter, type Progress } from "../Batch.ts"
 import { type Entry, type From, type Group, type Log, LogFailed, StaleEpoch } from "../Log.ts"
 import { RecordClosed } from "../Reader.ts"
+import { atMost } from "./atMost.ts"
 import type { Position } from "./cursor.ts"
+import { elapsedMillis, steadyMillis } from "./elapsed.ts"
+import { lastingContext } from "./lasting.ts"
 import { type Attributes, registering } from "./metrics.ts"
+import { render } from "./render.ts"
+import { sayError, sayWarning } from "./say.ts"
 import { Signal } from "./signal.ts"
 import { type AnyFiber, step } from "./step.ts"
+import { type Store, storeOf } from "./store.ts"
 import { Throttle } from "./throttle.ts"
 import { type Delivery, type Item, Piece, type Refusal, Window, type WindowOptions } from "./window.ts"
+import { Worker } from "./worker.ts"
 
 export type AckError = AlreadyAcked | AckOutOfRange | AckOutOfOrder | StaleEpoch
 
@@ -49,6 +56,9 @@ export const backoff: Schedule.Schedule<unknown, unknown> = Schedule.min([
   Schedule.spaced("30 seconds")
 ])
 
+/** How long the end of a collector waits for its last commit, in milliseconds. */
+const closeWithin = 1000
+
 type State =
   | { readonly _tag: "Open" }
   /** Nothing new is fetched or handed out; what is in flight finishes. */
@@ -56,8 +66,53 @@ type State =
   /** Its scope has closed, or another holder has the group. */
   | { readonly _tag: "Over"; readonly error: StaleEpoch }
 
-type Delays = Effect.Success<ReturnType<typeof newDelays>>
-const newDelays = (schedule: Schedule.Schedule<unknown, unknown>) => Schedule.toStep(schedule)
+/** A schedule under way: which delay is next. One that has ended or died goes on as `backoff`, but no shorter than its last. */
+class Delays {
+  private readonly clock: Clock.Clock
+  private readonly schedule: Schedule.Schedule<unknown, unknown>
+  private step: ((now: number, input: unknown) => Pull.Pull<[unknown, Duration.Duration], never, unknown>) | undefined
+  private after: Delays | undefined
+  private last = 0
+
+  constructor(schedule: Schedule.Schedule<unknown, unknown>, clock: Clock.Clock) {
+    this.schedule = schedule
+    this.clock = clock
+  }
+  /** Milliseconds; `cause` is what the schedule is asked about. */
+  next(cause: unknown): Effect.Effect<number> {
+    return Effect.suspend(() => {
+      const { after, last } = this
+      if (after !== undefined) return Effect.map(after.next(cause), (delay) => Math.max(last, delay))
+      const step = this.step === undefined
+        ? Effect.map(Schedule.toStep(this.schedule), (step) => this.step = step)
+        : Effect.succeed(this.step)
+      return Effect.flatMap(step, (step) => step(steadyMillis(this.clock), cause)).pipe(
+        Effect.map(([, delay]) => this.last = Duration.toMillis(delay)),
+        Pull.catchDone(() => this.ended(cause)),
+        Effect.catchCause(() => this.ended(cause))
+      )
+    })
+  }
+  private ended(cause: unknown): Effect.Effect<number> {
+    return Effect.suspend(() => {
+      this.after = new Delays(backoff, this.clock)
+      return this.next(cause)
+    })
+  }
+}
+
+/** A value that is to be put aside, of a piece that is settled once all of its are. */
+interface Aside<A> {
+  readonly piece: Piece<Entry<A>>
+  readonly item: Item<Entry<A>>
+  readonly delays: Delays
+  /** When it is tried, or tried again. */
+  due: number
+  /** How often it was tried in vain since the drain has begun. */
+  triedInDrain: number
+}
+/** So often a drain tries to store what is to be put aside. */
+const triesInDrain = 4
 
 export class CollectorCore<A> {
   readonly settings: Settings
@@ -66,20 +121,24 @@ export class CollectorCore<A> {
   private readonly log: Log<A>
   private readonly group: Group
   private readonly clock: Clock.Clock
+  private readonly store: Store<A> | undefined
   private readonly signal = new Signal()
   private readonly committing = Semaphore.makeUnsafe(1)
   private readonly complaints = new Throttle()
   private state: State = { _tag: "Open" }
   /** Why nothing could be fetched, until someone was told or it went well again. */
   private failure: LogFailed | undefined
-  private fetching: Fiber.Fiber<unknown, unknown> | undefined
-  private fibers: ReadonlyArray<Fiber.Fiber<unknown, unknown>> = []
+  private fetching: Worker | undefined
+  private workers: ReadonlyArray<Worker> = []
   private started = false
-  private readonly delays = new WeakMap<Piece<Entry<A>>, { readonly step: Delays; last: number }>()
+  private readonly delays = new WeakMap<Piece<Entry<A>>, Delays>()
   /** Those who wait for a rejection to be stored. */
   private readonly rejections = new Map<Piece<Entry<A>>, Deferred.Deferred<void, LogFailed | StaleEpoch>>()
-  /** Rejections under way. */
-  private aside = 0
+  /** What could not be stored, and is tried again. */
+  private asidesLater: Array<Aside<A>> = []
+  /** How many values of each piece on its way aside are not there yet. */
+  private readonly asideLeft = new Map<Piece<Entry<A>>, number>()
+  private readonly asideComplaints = new Throttle()
   private oldest = 0n
   private head = 0n
   /** The head when the collector began, less what the record had produced by then. */
@@ -93,6 +152,7 @@ export class CollectorCore<A> {
     this.epoch = group.epoch
     this.settings = settings
     this.clock = clock
+    this.store = storeOf(log)
     this.window = new Window({
       ...settings,
       committed: Number(group.committed),
@@ -121,13 +181,15 @@ export class CollectorCore<A> {
       if (this.started) return
       this.started = true
       yield* Effect.addFinalizer(() => this.close)
-      const fork = (work: Effect.Effect<void>) => Effect.forkScoped(Effect.interruptible(work))
-      this.fetching = yield* fork(this.fetch)
-      this.fibers = [
+      const context = yield* lastingContext
+      const work = (what: string, work: Effect.Effect<void, unknown>) =>
+        new Worker(`${this.name}: its ${what}`, Effect.andThen(Effect.yieldNow, work), context)
+      this.fetching = work("fetching", this.fetch)
+      this.workers = [
         this.fetching,
-        yield* fork(this.commitAsNeeded),
-        yield* fork(this.putAsideAll(putAside)),
-        yield* fork(this.watch)
+        work("committing", this.commitAsNeeded),
+        work("putting aside", this.putAsideAll(putAside)),
+        work("watch", this.watch)
       ]
     }))
   }
@@ -147,27 +209,31 @@ export class CollectorCore<A> {
       const from = window.fetched + 1
       const exit = yield* Effect.exit(this.log.read(BigInt(from), room))
       if (exit._tag === "Success") {
+        // In this step: what was read is pushed as a whole, wherever a fiber yields.
         delays = this.failure = undefined
         window.push(exit.value.map(this.itemOf), this.now())
         this.signal.notify()
         continue
       }
-      const error = Causes.findErrorOption(exit.cause)
-      if (Option.isNone(error)) return yield* Effect.failCause(exit.cause as Cause.Cause<never>)
-      if (error.value._tag === "RecordClosed") {
+      const error = Option.getOrUndefined(Causes.findErrorOption(exit.cause))
+      if (error?._tag === "RecordClosed") {
         window.ended = true
         return this.signal.notify()
       }
-      if (error.value._tag === "Lagged") {
-        yield* this.skip(from + error.value.missed)
+      if (error?._tag === "Lagged") {
+        yield* this.skip(from + error.missed)
         continue
       }
-      this.failure = error.value
+      // A defect of the log too: who takes is told, and it is asked again.
+      this.failure = error ?? this.logFailed(exit.cause)
       this.signal.notify()
-      delays ??= yield* newDelays(backoff)
-      yield* Effect.sleep(yield* this.delayOf(delays, exit.cause, 30_000))
+      delays ??= new Delays(backoff, this.clock)
+      yield* Effect.sleep(yield* delays.next(exit.cause))
     }
   })
+  private logFailed(cause: Cause.Cause<unknown>): LogFailed {
+    return new LogFailed({ record: this.settings.record, cause: Causes.squash(cause) })
+  }
   private readonly itemOf = (entry: Entry<A>): Item<Entry<A>> => ({
     sequence: Number(entry.sequence),
     at: entry.at,
@@ -183,7 +249,7 @@ export class CollectorCore<A> {
       const missed = next - 1 - this.window.fetched
       this.window.skipTo(next, this.now())
       this.signal.notify()
-      yield* Effect.logWarning(
+      yield* sayWarning(
         `${this.name} fell behind what the log keeps and missed ${missed} value(s). It goes on at ${next}; a longer `
           + `retention or more workers avoid this`
       )
@@ -207,7 +273,7 @@ export class CollectorCore<A> {
       const { window } = this
       const seen = this.signal.turn
       const now = this.now()
-      const found = window.next(now)
+      const found = window.next(now, this.isFull())
       if (found instanceof Piece) {
         const delivery = { first: found.first, last: found.last, attempt: found.attempt }
         return Exit.succeed(use(this.batchOf(found, delivery), delivery, fiber))
@@ -228,6 +294,11 @@ export class CollectorCore<A> {
     })
     return next
   }
+  /** No value can come: the log takes none, and what it has is fetched. Of a log of somebody else's it is not known. */
+  private isFull(): boolean {
+    return this.settings.batchWithin > 0 && this.store?.isFull?.() === true
+      && this.window.fetched >= this.knownHead() - 1
+  }
   private batchOf(piece: Piece<Entry<A>>, delivery: Delivery): Batch<A> {
     return {
       first: BigInt(piece.first),
@@ -241,36 +312,30 @@ export class CollectorCore<A> {
 
   // ---- settling
 
+  // Each of these looks its batch up and settles it in one step: a fiber that yields in between may find it settled.
+
   /** A batch whose use has ended with `exit`, unless it was settled by hand before. */
   settle(delivery: Delivery, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const piece = this.inHand(delivery)
-      if (piece === undefined) return Effect.void
-      return exit._tag === "Success"
-        ? this.settled(() => this.window.ack(piece, this.now()))
-        : this.retryLater(delivery, exit.cause)
-    })
+    return exit._tag === "Success"
+      ? this.inHand(delivery, (piece) => this.window.ack(piece, this.now()))
+      : this.retryLater(delivery, exit.cause)
   }
   /** As if it had not been handed out. */
   giveBack(delivery: Delivery): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const piece = this.inHand(delivery)
-      return piece === undefined
-        ? Effect.void
-        : this.settled(() => this.window.release(piece, this.now(), false, ""))
-    })
+    return this.inHand(delivery, (piece) => this.window.release(piece, this.now(), false, ""))
   }
   private retryLater(delivery: Delivery, cause: Cause.Cause<unknown>): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
-      const before = this.inHand(delivery)
+      const reason = render(Causes.squash(cause))
+      const before = this.find(delivery)
       if (before === undefined) return
       const delay = yield* this.retryDelay(before, cause)
-      const piece = this.inHand(delivery)
+      const piece = this.find(delivery)
       if (piece === undefined) return
-      const reason = String(Causes.squash(cause))
-      yield* this.settled(() => this.window.release(piece, this.now() + delay, true, reason))
+      this.window.release(piece, this.now() + delay, true, reason)
+      this.hasSettled()
       yield* this.complaints.run(() =>
-        Effect.logWarning(
+        sayWarning(
           piece.attempt >= this.settings.maxAttempts
             ? `${this.name}: batch ${delivery.first}..${delivery.last} failed its last attempt, ${delivery.attempt}`
             : `${this.name}: batch ${delivery.first}..${delivery.last} failed attempt ${delivery.attempt}; the next is due `
@@ -280,49 +345,46 @@ export class CollectorCore<A> {
       )
     })
   }
-  private inHand(delivery: Delivery): Piece<Entry<A>> | undefined {
+  private find(delivery: Delivery): Piece<Entry<A>> | undefined {
     if (this.state._tag === "Over") return undefined
     const found = this.window.find(delivery)
     return typeof found === "string" ? undefined : found
   }
-  private settled(change: () => void): Effect.Effect<void> {
+  private inHand(delivery: Delivery, change: (piece: Piece<Entry<A>>) => void): Effect.Effect<void> {
     return Effect.sync(() => {
-      change()
-      this.signal.notify()
-      this.onSettled()
+      const piece = this.find(delivery)
+      if (piece === undefined) return
+      change(piece)
+      this.hasSettled()
     })
+  }
+  private hasSettled(): void {
+    this.signal.notify()
+    this.onSettled()
   }
   private retryDelay(piece: Piece<Entry<A>>, cause: Cause.Cause<unknown>): Effect.Effect<number> {
-    return Effect.gen({ self: this }, function*() {
-      let delays = this.delays.get(piece)
-      if (delays === undefined) {
-        this.delays.set(piece, delays = { step: yield* newDelays(this.settings.retry), last: 0 })
-      }
-      return delays.last = yield* this.delayOf(delays.step, cause, delays.last)
-    })
-  }
-  /** A schedule that has ended goes on with its last delay, and one that dies does too. */
-  private delayOf(delays: Delays, cause: unknown, last: number): Effect.Effect<number> {
-    return Effect.suspend(() => delays(this.now(), cause)).pipe(
-      Effect.map(([, delay]) => Duration.toMillis(delay)),
-      Pull.catchDone(() => Effect.succeed(last)),
-      Effect.catchCause(() => Effect.succeed(last))
-    )
+    let delays = this.delays.get(piece)
+    if (delays === undefined) this.delays.set(piece, delays = new Delays(this.settings.retry, this.clock))
+    return delays.next(cause)
   }
 
-  /** The batch of a verb, or why the verb is refused. */
-  private named(
+  /** What `change` answers with for the batch of a verb, or why the verb is refused, which has changed nothing. */
+  private named<B>(
     batch: Batch<unknown>,
-    find: (delivery: Delivery) => Piece<Entry<A>> | Refusal
-  ): Effect.Effect<Piece<Entry<A>>, AckError> {
-    return Effect.suspend((): Effect.Effect<Piece<Entry<A>>, AckError> => {
+    order: "anyOrder" | "inOrder",
+    change: (piece: Piece<Entry<A>>) => B
+  ): Effect.Effect<B, AckError> {
+    return Effect.suspend((): Effect.Effect<B, AckError> => {
       const { group, record } = this.settings
       if (this.state._tag === "Over") return Effect.fail(this.state.error)
       if (batch.epoch < this.epoch) return Effect.fail(new StaleEpoch({ record, group, epoch: batch.epoch }))
-      const found = batch.epoch > this.epoch
+      const delivery = { first: Number(batch.first), last: Number(batch.last), attempt: batch.attempt }
+      const found: Piece<Entry<A>> | Refusal = batch.epoch > this.epoch
         ? "AckOutOfRange"
-        : find({ first: Number(batch.first), last: Number(batch.last), attempt: batch.attempt })
-      if (typeof found !== "string") return Effect.succeed(found)
+        : order === "inOrder"
+        ? this.window.findInOrder(delivery)
+        : this.window.find(delivery)
+      if (typeof found !== "string") return Effect.succeed(change(found))
       const fields = { record, group, first: batch.first, last: batch.last }
       switch (found) {
         case "AlreadyAcked":
@@ -335,10 +397,10 @@ export class CollectorCore<A> {
     })
   }
   readonly ack = (batch: Batch<unknown>): Effect.Effect<void, AckError> =>
-    Effect.flatMap(
-      this.named(batch, (delivery) => this.window.findInOrder(delivery)),
-      (piece) => this.settled(() => this.window.ack(piece, this.now()))
-    )
+    this.named(batch, "inOrder", (piece) => {
+      this.window.ack(piece, this.now())
+      this.hasSettled()
+    })
   readonly ackDurable = (batch: Batch<unknown>): Effect.Effect<void, AckError | LogFailed> =>
     Effect.andThen(this.ack(batch), this.committedThrough(Number(batch.last)))
   private committedThrough(sequence: number): Effect.Effect<void, StaleEpoch | LogFailed> {
@@ -356,82 +418,122 @@ export class CollectorCore<A> {
     batch: Batch<unknown>,
     options?: { readonly delay?: Duration.Input }
   ): Effect.Effect<void, AckError> =>
-    Effect.flatMap(this.named(batch, (delivery) => this.window.find(delivery)), (piece) => {
-      if (options?.delay === undefined) {
-        const cause = Causes.fail("released")
-        return Effect.flatMap(this.retryDelay(piece, cause), (delay) => this.releaseAfter(batch, delay))
-      }
-      return this.releaseAfter(batch, Duration.toMillis(Duration.fromInputUnsafe(options.delay)))
-    })
-  private releaseAfter(batch: Batch<unknown>, delay: number): Effect.Effect<void, AckError> {
-    return Effect.flatMap(
-      this.named(batch, (delivery) => this.window.find(delivery)),
-      (piece) => this.settled(() => this.window.release(piece, this.now() + delay, true, "released by its holder"))
+    Effect.flatMap(
+      options?.delay === undefined
+        ? Effect.flatten(this.named(batch, "anyOrder", (piece) => this.retryDelay(piece, Causes.fail("released"))))
+        : Effect.sync(() => Duration.toMillis(Duration.fromInputUnsafe(options.delay!))),
+      (delay) =>
+        this.named(batch, "anyOrder", (piece) => {
+          this.window.release(piece, this.now() + delay, true, "released by its holder")
+          this.hasSettled()
+        })
     )
-  }
   readonly reject = (batch: Batch<unknown>, reason: string): Effect.Effect<void, AckError | LogFailed> =>
-    Effect.flatMap(this.named(batch, (delivery) => this.window.findInOrder(delivery)), (piece) =>
-      Effect.suspend(() => {
+    Effect.flatMap(
+      this.named(batch, "inOrder", (piece) => {
         const stored = Deferred.makeUnsafe<void, LogFailed | StaleEpoch>()
         this.rejections.set(piece, stored)
-        return Effect.andThen(
-          this.settled(() => this.window.rejectInFlight(piece, reason)),
-          Deferred.await(stored)
-        )
-      }))
+        this.window.rejectInFlight(piece, render(reason))
+        this.hasSettled()
+        return stored
+      }),
+      (stored) => Deferred.await(stored)
+    )
 
   // ---- putting aside
 
+  /** One value after the other, in order; one that cannot be stored is tried again later, and holds up no other. */
   private putAsideAll(putAside: PutAside): Effect.Effect<void> {
-    return Effect.forever(Effect.suspend(() => {
-      const seen = this.signal.turn
-      const piece = this.window.takeRejected()
-      if (piece === undefined) return this.signal.wait(seen)
-      this.aside++
-      return Effect.ensuring(this.putAsideOne(piece, putAside), Effect.sync(() => void this.aside--))
-    }))
-  }
-  private putAsideOne(piece: Piece<Entry<A>>, putAside: PutAside): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
-      const { first, last, reason } = piece
-      if (putAside === undefined && piece.items[0]!.unreadable !== undefined) {
-        return yield* Effect.logError(
-          `${this.name} cannot decode sequence ${first}, and stays there: ${reason}. Say where it is to go with `
-            + `\`deadLetter\`: a record, or "drop"`
-        )
-      }
-      if (typeof putAside !== "function") {
-        yield* Effect.logWarning(`${this.name} drops ${first}..${last}: ${reason}`)
-      } else {
-        let delays: Delays | undefined
-        for (const item of piece.items) {
-          const letter: DeadLetter = {
-            record: this.settings.record,
-            group: this.settings.group,
-            sequence: item.entry.sequence,
-            attempts: piece.attempt,
-            reason,
-            bytes: item.entry.bytes
+      while (true) {
+        const seen = this.signal.turn
+        const piece = this.window.takeRejected()
+        if (piece !== undefined) {
+          this.asideLeft.set(piece, piece.items.length)
+          for (const item of piece.items) {
+            const aside = { piece, item, delays: new Delays(backoff, this.clock), due: 0, triedInDrain: 0 }
+            if (this.asideLeft.has(piece)) yield* this.putAsideOne(aside, putAside)
           }
-          while (true) {
-            const exit = yield* Effect.exit(Effect.suspend(() => putAside(letter)))
-            if (exit._tag === "Success") break
-            this.rejected(
-              piece,
-              Exit.fail(new LogFailed({ record: this.settings.record, cause: Causes.squash(exit.cause) }))
-            )
-            yield* Effect.logError(
-              `${this.name} could not store the dead letter of sequence ${item.sequence}, and tries again`,
-              exit.cause
-            )
-            delays ??= yield* newDelays(backoff)
-            yield* Effect.sleep(yield* this.delayOf(delays, exit.cause, 30_000))
-          }
+          continue
         }
+        const now = this.now()
+        let next: Aside<A> | undefined
+        for (const aside of this.asidesLater) if (next === undefined || aside.due < next.due) next = aside
+        if (next === undefined) yield* this.signal.wait(seen)
+        else if (next.due > now) yield* Effect.raceFirst(this.signal.wait(seen), Effect.sleep(next.due - now))
+        else yield* this.putAsideOne(next, putAside)
       }
-      yield* this.settled(() => this.window.putAside(piece, this.now()))
-      this.rejected(piece, Exit.void)
     })
+  }
+  private putAsideOne(aside: Aside<A>, putAside: PutAside): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      const { item, piece } = aside
+      const exit = yield* Effect.exit(this.letterPutAside(aside, putAside))
+      this.asidesLater = this.asidesLater.filter((other) => other !== aside)
+      if (exit._tag === "Success") {
+        if (!exit.value) return this.stays(piece)
+        const left = this.asideLeft.get(piece)! - 1
+        this.asideLeft.set(piece, left)
+        if (left > 0) return
+        this.asideLeft.delete(piece)
+        this.window.putAside(piece, this.now())
+        this.hasSettled()
+        return this.rejected(piece, Exit.void)
+      }
+      this.rejected(piece, Exit.fail(this.logFailed(exit.cause)))
+      // A drain does not wait for what cannot be stored: it is handed out again by the next run, and rejected again.
+      if (this.state._tag !== "Open" && ++aside.triedInDrain === triesInDrain) this.stays(piece)
+      else {
+        this.asidesLater.push(aside)
+        aside.due = this.now() + (yield* aside.delays.next(exit.cause))
+      }
+      yield* this.asideComplaints.run(() =>
+        sayError(
+          `${this.name} could not store the dead letter of sequence ${item.sequence}, and tries again; `
+            + `${this.asidesLater.length} value(s) wait to be put aside`,
+          exit.cause
+        )
+      )
+    })
+  }
+  /** Whether it is done with one value: false for one that is to stay where it is, since nothing says where it may go. */
+  private letterPutAside({ item, piece }: Aside<A>, putAside: PutAside): Effect.Effect<boolean, unknown> {
+    const { reason } = piece
+    if (putAside === undefined && item.unreadable !== undefined) {
+      return Effect.as(
+        sayError(
+          `${this.name} cannot decode sequence ${item.sequence}, and stays there: ${reason}. Say where it is to go with `
+            + `\`deadLetter\`: a record, or "drop"`
+        ),
+        false
+      )
+    }
+    if (typeof putAside !== "function") {
+      const { first, last } = piece
+      return Effect.as(
+        item.sequence === first ? sayWarning(`${this.name} drops ${first}..${last}: ${reason}`) : Effect.void,
+        true
+      )
+    }
+    return Effect.as(
+      Effect.suspend(() =>
+        putAside({
+          record: this.settings.record,
+          group: this.settings.group,
+          sequence: item.entry.sequence,
+          attempts: piece.attempt,
+          reason,
+          bytes: item.entry.bytes
+        })
+      ),
+      true
+    )
+  }
+  /** It is not put aside, and not settled, by this holder. */
+  private stays(piece: Piece<Entry<A>>): void {
+    this.asidesLater = this.asidesLater.filter((aside) => aside.piece !== piece)
+    this.asideLeft.delete(piece)
+    this.signal.notify()
   }
   /** Tells who rejected it by hand. */
   private rejected(piece: Piece<Entry<A>>, exit: Exit.Exit<void, LogFailed | StaleEpoch>): void {
@@ -449,7 +551,11 @@ export class CollectorCore<A> {
     const uncommitted = this.window.uncommitted()
     const attempts = new Map(Array.from(uncommitted.attempts, ([sequence, attempt]) => [BigInt(sequence), attempt]))
     return this.group.commit({ through: BigInt(uncommitted.through), attempts }).pipe(
-      Effect.catchTag("CommitOutOfRange", (error) => Effect.die(error)),
+      // A defect of the engine, or a commit that it takes for impossible, is told as its failure, and tried again.
+      Effect.catchCause((cause) => {
+        const error = Option.getOrUndefined(Causes.findErrorOption(cause))
+        return Effect.fail(error?._tag === "StaleEpoch" || error?._tag === "LogFailed" ? error : this.logFailed(cause))
+      }),
       Effect.tapErrorTag("StaleEpoch", (error) => Effect.sync(() => this.end(error))),
       Effect.andThen(Effect.sync(() => {
         this.window.commit(uncommitted)
@@ -491,9 +597,11 @@ export class CollectorCore<A> {
     while (true) {
       const failed = yield* this.commit.pipe(Effect.catchTag("LogFailed", (error) => Effect.succeed(error)))
       if (failed === undefined) return
-      yield* this.complaints.run(() => Effect.logWarning(`${this.name} could not commit, and tries again`, failed))
-      delays ??= yield* newDelays(backoff)
-      yield* Effect.sleep(yield* this.delayOf(delays, failed, 30_000))
+      yield* this.complaints.run(() =>
+        sayWarning(`${this.name} could not commit, and tries again`, Causes.fail(failed))
+      )
+      delays ??= new Delays(backoff, this.clock)
+      yield* Effect.sleep(yield* delays.next(failed))
     }
   })
 
@@ -509,7 +617,7 @@ export class CollectorCore<A> {
     if (still < stallAfter) return Effect.sleep(stallAfter - still)
     const { fetched, watermark } = this.window
     return Effect.andThen(
-      Effect.logWarning(
+      sayWarning(
         `${this.name} is stalled: nothing has been settled at its watermark for ${
           (still / 1000).toFixed(0)
         } s. Sequence ${blocking.sequence} holds it back, ${states[blocking.state] ?? blocking.state}; ${
@@ -522,8 +630,8 @@ export class CollectorCore<A> {
 
   readonly progress: Effect.Effect<Progress> = Effect.gen({ self: this }, function*() {
     // An engine that does not answer leaves what it said last.
-    this.oldest = yield* Effect.orElseSucceed(this.log.oldest, () => this.oldest)
-    this.head = yield* Effect.orElseSucceed(this.log.head, () => this.head)
+    this.oldest = yield* Effect.catchCause(this.log.oldest, () => Effect.succeed(this.oldest))
+    this.head = yield* Effect.catchCause(this.log.head, () => Effect.succeed(this.head))
     const { window } = this
     return {
       oldest: this.oldest,
@@ -533,7 +641,7 @@ export class CollectorCore<A> {
       head: BigInt(Math.max(Number(this.head), window.fetched + 1)),
       inFlight: window.inFlight,
       holes: window.holes(),
-      oldestUnackedAge: window.oldestUnackedAge(this.now())
+      oldestUnackedAge: window.oldestUnackedAge(this.clock.currentTimeMillisUnsafe())
     }
   })
   /** Where it stands, to a topology: what is not settled is still to be read. */
@@ -549,30 +657,32 @@ export class CollectorCore<A> {
   private knownHead(): number {
     return Math.max(this.window.fetched + 1, this.headBefore + this.log.stats().produced)
   }
-  readonly metrics: Effect.Effect<void, never, Scope.Scope> = registering((register) => {
-    const { group, record } = this.settings
-    const at: Attributes = { record, group }
-    const { window } = this
-    const gauge = (name: string, help: string, get: () => number) =>
-      register("gauge", `sluice_collector_${name}`, help, at, get)
-    const counter = (name: string, help: string, get: () => number) =>
-      register("counter", `sluice_collector_${name}_total`, help, at, get)
-    gauge("committed", "The sequence through which progress is stored", () => window.committed)
-    gauge("watermark", "The sequence through which everything is settled", () => window.watermark)
-    gauge("fetched", "The last sequence fetched", () => window.fetched)
-    gauge("head", "The next sequence of the record, as far as this process knows", () => this.knownHead())
-    gauge("in_flight", "Batches handed out", () => window.inFlight)
-    gauge("holes", "Values not settled although a later one is", () => window.holes())
-    gauge(
-      "oldest_unacked_age_milliseconds",
-      "Since the oldest value that is fetched and not settled was appended",
-      () => window.oldestUnackedAge(this.now())
-    )
-    counter("acknowledged", "Values acknowledged", () => window.acknowledged)
-    counter("rejected", "Values put aside or dropped", () => window.rejected)
-    counter("released", "Batches given back", () => window.released)
-    counter("expired", "Values that had expired before they were fetched", () => window.expired)
-  })
+  /** With `attributes` besides the record and the group. */
+  readonly metrics = (attributes: Attributes): Effect.Effect<void, never, Scope.Scope> =>
+    registering((register) => {
+      const { group, record } = this.settings
+      const at: Attributes = { record, group, ...attributes }
+      const { window } = this
+      const gauge = (name: string, help: string, get: () => number) =>
+        register("gauge", `sluice_collector_${name}`, help, at, get)
+      const counter = (name: string, help: string, get: () => number) =>
+        register("counter", `sluice_collector_${name}_total`, help, at, get)
+      gauge("committed", "The sequence through which progress is stored", () => window.committed)
+      gauge("watermark", "The sequence through which everything is settled", () => window.watermark)
+      gauge("fetched", "The last sequence fetched", () => window.fetched)
+      gauge("head", "The next sequence of the record, as far as this process knows", () => this.knownHead())
+      gauge("in_flight", "Batches handed out", () => window.inFlight)
+      gauge("holes", "Values not settled although a later one is", () => window.holes())
+      gauge(
+        "oldest_unacked_age_milliseconds",
+        "Since the oldest value that is fetched and not settled was appended",
+        () => window.oldestUnackedAge(this.clock.currentTimeMillisUnsafe())
+      )
+      counter("acknowledged", "Values acknowledged", () => window.acknowledged)
+      counter("rejected", "Values put aside or dropped", () => window.rejected)
+      counter("released", "Batches given back", () => window.released)
+      counter("expired", "Values that had expired before they were fetched", () => window.expired)
+    })
 
   // ---- the end
 
@@ -580,32 +690,36 @@ export class CollectorCore<A> {
   drain(): void {
     if (this.state._tag !== "Open") return
     this.state = { _tag: "Draining" }
-    this.fetching?.interruptUnsafe()
+    this.fetching?.stop()
+    // What waits to be put aside is tried once more.
+    for (const aside of this.asidesLater) aside.due = 0
     this.signal.notify()
   }
   /** For a worker that is done: returns once nothing is on its way aside, and what is settled is stored. */
   readonly finished: Effect.Effect<void, StaleEpoch> = Effect.suspend(() => {
     if (this.state._tag === "Over") return Effect.fail(this.state.error)
     const seen = this.signal.turn
-    return this.aside > 0 || this.window.hasRejected
+    return this.asideLeft.size > 0 || this.window.hasRejected
       ? Effect.andThen(this.signal.wait(seen), this.finished)
       : this.commitInTheEnd
   })
   private readonly close: Effect.Effect<void> = Effect.suspend(() => {
     if (this.state._tag === "Over") return Effect.void
     this.state = { _tag: "Draining" }
+    // One that hangs would keep the last commit waiting.
+    for (const worker of this.workers) worker.stop()
     // The end of the collector is nobody's attempt.
     this.window.giveBackAll(this.now())
     const { group, record } = this.settings
     return Effect.ensuring(
-      Effect.ignore(Effect.timeoutOption(this.commit, "1 second")),
+      atMost(closeWithin, this.commit),
       Effect.sync(() => this.end(new StaleEpoch({ record, group, epoch: this.epoch })))
     )
   })
   private end(error: StaleEpoch): void {
     if (this.state._tag === "Over") return
     this.state = { _tag: "Over", error }
-    for (const fiber of this.fibers) fiber.interruptUnsafe()
+    for (const worker of this.workers) worker.stop()
     for (const piece of this.rejections.keys()) this.rejected(piece, Exit.fail(error))
     this.signal.notify()
   }
@@ -620,7 +734,7 @@ export class CollectorCore<A> {
     return `group "${this.settings.group}" of record "${this.settings.record}"`
   }
   private now(): number {
-    return this.clock.currentTimeMillisUnsafe()
+    return elapsedMillis(this.clock)
   }
 }
 

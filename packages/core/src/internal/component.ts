@@ -1,16 +1,21 @@
 /** What a component declares to the topology, and what the topology keeps of it while it runs. */
-import { type Cause, type Clock, Context, Effect, Latch, Layer, Schedule, Scope } from "effect"
+import { type Cause, type Clock, Context, Effect, Latch, Layer, Schedule, type Scope } from "effect"
 import { Assembly, type Emits, type Handling } from "../Component.ts"
 import { BufferClosed } from "../Producer.ts"
-import { Lagged } from "../Reader.ts"
+import { Lagged, RecordClosed } from "../Reader.ts"
 import type { RecordClass } from "../Record.ts"
 import { assertPositive } from "./capacity.ts"
 import type { Cursor, Position } from "./cursor.ts"
 import { ForeignCursor } from "./foreignCursor.ts"
 import type { Member } from "./graph.ts"
+import { lastingContext } from "./lasting.ts"
 import { Latency } from "./latency.ts"
+import type { Attributes } from "./metrics.ts"
 import { cursorOf } from "./reader.ts"
-import { type Claim, type RecordRuntime, runtimeOf } from "./recordRuntime.ts"
+import { type Claim, definitionOf, type RecordRuntime, runtimeOf } from "./recordRuntime.ts"
+import { describe } from "./render.ts"
+import { orWarn, sayWarning } from "./say.ts"
+import { declares } from "./sharing.ts"
 import { Throttle } from "./throttle.ts"
 import { withoutStack } from "./withoutStack.ts"
 
@@ -20,19 +25,30 @@ export interface ComponentSpec {
   readonly name: string
   readonly kind: Exclude<Member["kind"], "Record">
   readonly reads: ReadonlyArray<AnyRecord>
+  /** By what name it reads each of them; only a join has names for them. */
+  readonly inputs: ReadonlyArray<string> | undefined
+  /** As they were declared: the same record may be there twice. */
   readonly writes: ReadonlyArray<AnyRecord>
+  /** Keys of records that it was declared with by another definition than the one in the context. */
+  readonly misread: ReadonlyArray<string>
   readonly restart: Schedule.Schedule<unknown, unknown> | undefined
   readonly onLag: ((lagged: Lagged) => Effect.Effect<void>) | undefined
   /** How many fibers share its readers, each supervised for itself. */
   readonly slots: number
   /** One run of one slot: until its inputs have ended, or `running.stop` is open. */
   readonly attempt: (running: Running, slot: Slot) => Effect.Effect<void, unknown>
-  /** Only where it reads the one record in a way of its own, without a reader. */
-  readonly position?: Position
+  /** The consumer group in which it reads its one record, and in which nobody else of the topology may. */
+  readonly group: string | undefined
+  /** Only where it reads its one record in a way of its own: opened once the topology has been checked, instead of a reader. */
+  readonly open: Effect.Effect<Own, unknown, Scope.Scope> | undefined
+}
+/** What a component that reads in a way of its own tells of itself. */
+export interface Own {
+  readonly position: Position
   /** Whether no later attempt can succeed: the component has failed for good, whatever its restart schedule says. */
-  readonly isFinal?: (cause: Cause.Cause<unknown>) => boolean
+  readonly isFinal: (cause: Cause.Cause<unknown>) => boolean
   /** Registers what it tells besides the numbers of every component. */
-  readonly metrics?: Effect.Effect<void, never, Scope.Scope>
+  readonly metrics: (attributes: Attributes) => Effect.Effect<void, never, Scope.Scope>
 }
 
 /** The default of `restart`. */
@@ -50,50 +66,72 @@ export interface Declaration {
   readonly name: string
   readonly kind: ComponentSpec["kind"]
   readonly reads: ReadonlyArray<RecordClass.Any>
+  readonly inputs?: ReadonlyArray<string>
   readonly writes: ReadonlyArray<RecordClass.Any>
   readonly restart?: Schedule.Schedule<unknown, unknown>
   readonly onLag?: (lagged: Lagged) => Effect.Effect<void>
   readonly slots?: number
   readonly attempt: (running: Running, slot: Slot) => Effect.Effect<void, unknown, any>
-  readonly own?: Pick<ComponentSpec, "position" | "isFinal" | "metrics">
+  readonly group?: string
+  readonly open?: Effect.Effect<Own, unknown, Scope.Scope>
 }
 
-/**
- * The Layer of a component: finds its records, keeps the services that its handler was built with, and declares it. The
- * build's own Scope is not among them: what a handler opened in it would stay open until shutdown.
- */
+/** The Layer of a component: finds its records, keeps the services that its handler was built with, and declares it. */
 export const declare = (options: Declaration): Layer.Layer<never, never, any> =>
   Layer.effectDiscard(declareEffect(options))
 
-/** What `declare` makes a Layer of, for a component that acquires something of its own first. */
+/** What `declare` makes a Layer of, for a component that needs something of its own first. */
 export const declareEffect = (options: Declaration): Effect.Effect<void, never, any> =>
   Effect.gen(function*() {
+    yield* declares
     const slots = options.slots ?? 1
     assertPositive(`component "${options.name}"`, "concurrency", slots)
-    const context = Context.omit(Scope.Scope, Assembly, Layer.CurrentMemoMap)(
-      yield* Effect.context<Scope.Scope | Assembly | Layer.CurrentMemoMap>()
-    )
+    const context = Context.omit(Assembly)((yield* lastingContext) as Context.Context<Assembly>)
     const builder = (yield* Assembly) as unknown as Builder
+    const misread: Array<string> = []
     const runtimes = Effect.forEach((record: RecordClass.Any) =>
-      Effect.map(record, (service) => runtimeOf(record.key, service as object))
+      Effect.map(record, (service) => {
+        const runtime = runtimeOf(record.key, service as object)
+        if (runtime.definition !== definitionOf(record)) misread.push(record.key)
+        return runtime
+      })
     )
     builder.specs.push({
       name: options.name,
       kind: options.kind,
       reads: yield* runtimes(options.reads),
+      inputs: options.inputs,
       writes: yield* runtimes(options.writes),
+      misread,
       restart: options.restart,
       onLag: options.onLag,
       slots,
       attempt: (running, slot) =>
         Effect.provideContext(options.attempt(running, slot), context) as Effect.Effect<void, unknown>,
-      ...options.own
+      group: options.group,
+      open: options.open
     })
   })
 
 /** The emitter of a component whose `writes` are the records of `emits`, in their order. */
 export const emitterOf = (emits: Emits, running: Running): any =>
   Object.fromEntries(Object.keys(emits).map((name, index) => [name, running.claims[index]]))
+
+/** Untyped code may answer with something else than an Effect: it is told so, and what it answered with. */
+export const notAnEffect = (component: string, option: string, answer: unknown): TypeError =>
+  withoutStack(() =>
+    new TypeError(
+      option === "handleUnsafe"
+        ? `component "${component}": \`handleUnsafe\` must return nothing, and what it returns is never run; it returned `
+          + `${describe(answer)}. Use \`handle\` for what answers with an Effect`
+        : `component "${component}": \`${option}\` must answer with an Effect, and answered with ${describe(answer)}`
+    )
+  )
+export const effectOf = <A, E, R>(
+  component: string,
+  option: string,
+  answer: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> => Effect.isEffect(answer) ? answer : Effect.die(notAnEffect(component, option, answer))
 
 /**
  * A component writes the one record that it claims. Where that is closed under it, no attempt can ever succeed: the
@@ -110,7 +148,7 @@ export const endWhenClosed = <R>(
       error instanceof BufferClosed && error.record === running.claims[0]!.record,
     ({ record }) => {
       slot.abandon()
-      return Effect.logWarning(`component "${running.spec.name}" ends: its record "${record}" was closed`)
+      return sayWarning(`component "${running.spec.name}" ends: its record "${record}" takes no more values`)
     }
   )
 
@@ -118,28 +156,44 @@ export const endWhenClosed = <R>(
 export class Input {
   readonly record: AnyRecord
   readonly cursor: Cursor<any>
+  /** By what name a join reads it. */
+  readonly name: string | null
   /** What it left behind when the component was over. */
   left = 0
   private readonly component: string
   private readonly onLag: ((lagged: Lagged) => Effect.Effect<void>) | undefined
   private readonly throttle = new Throttle()
   private warnedOf = 0
+  private lastPending = 0
 
-  private constructor(record: AnyRecord, cursor: Cursor<any>, spec: ComponentSpec) {
+  constructor(record: AnyRecord, cursor: Cursor<any>, spec: ComponentSpec, name: string | null) {
     this.record = record
     this.cursor = cursor
+    this.name = name
     this.component = spec.name
     this.onLag = spec.onLag
   }
-  static attach(record: AnyRecord, spec: ComponentSpec): Effect.Effect<Input, never, Scope.Scope> {
-    if (spec.position !== undefined) {
-      // It reads for itself: of its cursor only what a Position has is ever asked.
-      return Effect.succeed(new Input(record, spec.position as Cursor<any>, spec))
-    }
+  static attach(record: AnyRecord, spec: ComponentSpec, index: number): Effect.Effect<Input, never, Scope.Scope> {
     return Effect.map(
       record.subscribe,
-      (reader) => new Input(record, cursorOf(reader) ?? new ForeignCursor(reader), spec)
+      (reader) => new Input(record, cursorOf(reader) ?? new ForeignCursor(reader), spec, spec.inputs?.[index] ?? null)
     )
+  }
+  /** How much is ready for it. A buffer of somebody's own that cannot say it is taken at what it said last. */
+  pending(): number {
+    try {
+      return this.lastPending = this.cursor.pending()
+    } catch {
+      return this.lastPending
+    }
+  }
+  /** Whether nothing is ready for it, as far as can be said at once: see `known`. */
+  isIdle(): boolean {
+    return this.cursor instanceof ForeignCursor ? this.cursor.isIdle() : this.pending() === 0
+  }
+  /** What `pending` needs where a buffer of somebody's own takes a turn to say it. */
+  get known(): Effect.Effect<void> | undefined {
+    return this.cursor instanceof ForeignCursor ? this.cursor.known : undefined
   }
   /** What was missed since the last warning, if anything. */
   readonly warn: Effect.Effect<void> = Effect.suspend(() => {
@@ -147,18 +201,22 @@ export class Input {
     const since = lagged - this.warnedOf
     if (since === 0) return Effect.void
     this.warnedOf = lagged
-    return Effect.logWarning(
+    return sayWarning(
       `component "${this.component}" falls behind on record "${this.record.key}": `
         + `missed ${since} value(s) since the last warning, ${lagged} in all`
     )
   })
-  /** After the cursor said `Overrun`. */
+  /** After the cursor said `Overrun`. Lag is never fatal, whatever becomes of `onLag`. */
   lagged(): Effect.Effect<void> {
+    const { onLag } = this
     const missed = this.cursor.missed
     const warn = this.throttle.run(() => this.warn)
-    return this.onLag === undefined
-      ? warn
-      : Effect.andThen(warn, this.onLag(withoutStack(() => new Lagged({ record: this.record.key, missed }))))
+    if (onLag === undefined) return warn
+    const lagged = withoutStack(() => new Lagged({ record: this.record.key, missed }))
+    return Effect.andThen(
+      warn,
+      orWarn(`onLag of component "${this.component}"`, () => effectOf(this.component, "onLag", onLag(lagged)))
+    )
   }
 }
 
@@ -169,14 +227,16 @@ export class Running {
   readonly slots: ReadonlyArray<Slot>
   readonly latency = new Latency()
   inputs: ReadonlyArray<Input> = []
+  /** For each of `spec.writes`, in their order: for the same record the same claim. */
   claims: ReadonlyArray<Claim<any>> = []
+  own: Own | undefined
   outcome: "Done" | "Failed" | "Interrupted" | undefined
+  /** The topology ends it: its fibers are interrupted, and none of their failures is an attempt's. */
+  isEnding = false
   restarts = 0
   lastCause: string | null = null
   /** Open once the topology drains: sources stop, backoffs end. */
   readonly stop: Latch.Latch
-  /** Open once the component is over and has given up its readers and claims. */
-  readonly over = Latch.makeUnsafe(false)
   /** Told when a slot has nothing to do. */
   readonly onIdle: () => void
 
@@ -194,7 +254,16 @@ export class Running {
   }
   /** Over all slots. */
   total(field: "handled" | "abandoned" | "inFlight"): number {
-    return this.slots.reduce((sum, slot) => sum + slot[field], 0)
+    let sum = 0
+    for (const slot of this.slots) sum += slot[field]
+    return sum
+  }
+  /** Whether no later attempt can succeed. */
+  isFinal(cause: Cause.Cause<unknown>): boolean {
+    return this.own?.isFinal(cause) === true
+      || cause.reasons.some((reason) =>
+        reason._tag === "Fail" && reason.error instanceof RecordClosed && reason.error.cause !== undefined
+      )
   }
 }
 
@@ -241,7 +310,7 @@ export class Slot {
   beginSample(): number {
     if (this.handled < this.nextSample) return this.nextSample
     this.nextSample = this.handled
-    this.began = this.clock.currentTimeNanosUnsafe()
+    this.began = this.clock.monotonicTimeNanosUnsafe()
     return this.handled + 1
   }
   /** Of what was begun; nothing where none was handled since. */
@@ -249,7 +318,7 @@ export class Slot {
     if (this.began === undefined) return
     if (this.handled > this.nextSample) {
       this.nextSample = this.handled + (this.handled < 64 ? 0 : 511)
-      this.running.latency.add(Number(this.clock.currentTimeNanosUnsafe() - this.began) / 1e6)
+      this.running.latency.add(Number(this.clock.monotonicTimeNanosUnsafe() - this.began) / 1e6)
     }
     this.began = undefined
   }

@@ -27,7 +27,7 @@ export interface Position {
 }
 
 /** One reader's place in a buffer, as plain calls. */
-export interface Cursor<out A> extends Position {
+export interface Cursor<in out A> extends Position {
   /** Takes the next value. Never runs foreign code: whom it frees is resumed in a later turn. */
   poll(): Polled<A>
   /** Polls for `taker`: until it takes no more (undefined), or for as long as there are values. */
@@ -38,6 +38,10 @@ export interface Cursor<out A> extends Position {
   isFetching(): boolean
   /** How many values the last `Overrun` skipped. */
   readonly missed: number
+  /** Why it has ended, where that was a failure: of the application's own queue. */
+  readonly failure: unknown
+  /** Takes a value back that was polled last, and whose taker was interrupted in the act: the next poll has it. */
+  untake(value: A): void
   /** The span that was open where the last value polled was produced, if any. */
   readonly span: Tracer.AnySpan | undefined
   /** Goes on with `next` when `poll` may answer something else than `Empty`, or for nothing. Interruptible. */
@@ -56,6 +60,7 @@ export interface Counts {
 /** A cursor that takes one value after the other, whoever asks. */
 export abstract class PollingCursor<A> implements Cursor<A> {
   missed = 0
+  failure: unknown = undefined
   span: Tracer.AnySpan | undefined
   abstract poll(): Polled<A>
   abstract wait<A2, E, R>(next: Effect.Effect<A2, E, R>): Effect.Effect<A2, E, R>
@@ -65,6 +70,9 @@ export abstract class PollingCursor<A> implements Cursor<A> {
 
   isFetching(): boolean {
     return false
+  }
+  untake(_: A): void {
+    throw new Error("a poll of this buffer runs nobody's fiber, so that nobody is interrupted in the act")
   }
   feed(taker: Taker<A>): ReturnType<Cursor<A>["feed"]> {
     while (true) {

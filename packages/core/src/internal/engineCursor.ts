@@ -121,14 +121,17 @@ export class EngineCursor<A> extends PumpedCursor<A> {
       }),
       Effect.sandbox,
       Effect.tapError((cause) => Effect.sync(() => host.cannotRead(Cause.squash(cause)))),
-      Effect.retry({ schedule: backoff, while: (cause) => !Cause.hasInterruptsOnly(cause) }),
-      Effect.ignore,
-      Effect.ensuring(Effect.sync(() => {
-        this.fetching = undefined
-        host.gate.signal()
-      }))
+      // An interrupt from within, too: where the log ends it, nothing is tried any more.
+      Effect.retry(backoff),
+      Effect.ignore
     )
-    this.fetching = host.run(fetching)
+    const fiber = host.run(fetching)
+    this.fetching = fiber
+    // Whatever ends it: who waits looks again, and asks again.
+    fiber.addObserver(() => {
+      this.fetching = undefined
+      host.gate.signal()
+    })
   }
 }
 

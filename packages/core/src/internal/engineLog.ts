@@ -13,6 +13,7 @@ import {
 } from "../Log.ts"
 import { BufferFailed, type ProduceError } from "../Producer.ts"
 import { Lagged, type Reader, RecordClosed } from "../Reader.ts"
+import { acquireInterruptibly, atMost } from "./atMost.ts"
 import { codecOf } from "./codec.ts"
 import type { Engine, Stored } from "./engine.ts"
 import { NothingRead } from "./engineCursor.ts"
@@ -21,11 +22,16 @@ import type { Hold } from "./groupTable.ts"
 import type { Place } from "./logState.ts"
 import { misread, placeOf } from "./place.ts"
 import { readerOf } from "./reader.ts"
+import { render } from "./render.ts"
+import { sayWarning } from "./say.ts"
 import { type AnyFiber, step, waiting } from "./step.ts"
 import { StoreBuffer } from "./storeBuffer.ts"
 import { Throttle } from "./throttle.ts"
-import type { Waits } from "./verbs.ts"
+import type { Waits } from "./waits.ts"
 import { withoutStack } from "./withoutStack.ts"
+
+/** How long the end of a hold waits for its engine, in milliseconds. */
+const releaseWithin = 1000
 
 export const makeLog = <A>(
   record: RecordInfo<A>,
@@ -95,9 +101,9 @@ class EngineLog<in out A> extends StoreBuffer<A> implements Log<A> {
     const encoded = this.encoded(value)
     if (encoded instanceof Misfit) {
       return this.misfits.run(() =>
-        Effect.logWarning(
+        sayWarning(
           `record "${this.record}": \`produce\` drops values that do not encode: ${log.failed} failed so far. ${
-            String(encoded.cause)
+            render(encoded.cause)
           }`
         )
       )
@@ -105,13 +111,11 @@ class EngineLog<in out A> extends StoreBuffer<A> implements Log<A> {
     log.store(value, encoded)
     return Exit.void
   }
-  override decideProduceAsync<B extends A>(value: B): Effect.Effect<void, ProduceError<B>> {
-    return this.decideWriting(value, undefined)
-  }
-  override decideCounted<B extends A>(value: B, _: AnyFiber, waits: Waits): Effect.Effect<void, ProduceError<B>> {
-    return this.decideWriting(value, waits)
-  }
-  private decideWriting<B extends A>(value: B, waits: Waits | undefined): Effect.Effect<void, ProduceError<B>> {
+  override decideProduceAsync<B extends A>(
+    value: B,
+    _: AnyFiber,
+    waits: Waits | undefined
+  ): Effect.Effect<void, ProduceError<B>> {
     const { log, record } = this
     if (log.closing) return this.refuse(value)
     const encoded = this.encoded(value)
@@ -172,10 +176,18 @@ class EngineLog<in out A> extends StoreBuffer<A> implements Log<A> {
     )
   readonly acquire = (group: string, options: { readonly from: From }): Effect.Effect<Group, LogFailed, Scope.Scope> =>
     Effect.flatMap(placeOf(this.record, "acquire", options.from), (place) =>
-      Effect.acquireRelease(
+      acquireInterruptibly(
         this.told(Effect.suspend(() => this.engine.acquire(group, place))),
-        (hold) => this.engine.release(hold)
+        (hold) => this.release(hold)
       )).pipe(Effect.map((hold) => this.groupOf(hold)))
+  /** An engine that does not answer keeps nobody: the hold is then given back as a crash gives it back. */
+  private release(hold: Hold): Effect.Effect<void> {
+    return Effect.flatMap(atMost(releaseWithin, Effect.suspend(() => this.engine.release(hold))), (exit) => {
+      const what = `the release of group "${hold.group}" of record "${this.record}"`
+      if (Option.isNone(exit)) return sayWarning(`${what} has not returned within a second, and is left behind`)
+      return Exit.isFailure(exit.value) ? sayWarning(`${what} failed`, exit.value.cause) : Effect.void
+    })
+  }
   readonly removeGroup = (group: string): Effect.Effect<void, LogFailed> =>
     this.told(Effect.suspend(() => this.engine.removeGroup(group)))
 

@@ -13,10 +13,12 @@ import type { Cursor } from "./cursor.ts"
 import type { Engine } from "./engine.ts"
 import { type CursorHost, EngineCursor } from "./engineCursor.ts"
 import { RefusingStore, Waiter } from "./refusingStore.ts"
+import { render } from "./render.ts"
+import { sayWarning } from "./say.ts"
 import type { AnyFiber } from "./step.ts"
 import { Tail } from "./tail.ts"
 import { Throttle } from "./throttle.ts"
-import type { Waits } from "./verbs.ts"
+import type { Waits } from "./waits.ts"
 import { withoutStack } from "./withoutStack.ts"
 
 /** A text for an engine that takes it, else bytes. */
@@ -49,6 +51,7 @@ export class EngineStore<A> extends RefusingStore<A> implements CursorHost<A> {
   stopped = false
   private readonly codec: Codec<A>
   private inFlight = 0
+  onArrived: () => void = () => {}
   private undecoded = 0
   private readonly fetching = new Set<Fiber.Fiber<void>>()
   private readonly lost = new Throttle()
@@ -134,7 +137,7 @@ export class EngineStore<A> extends RefusingStore<A> implements CursorHost<A> {
     try {
       encoded = this.encode(value)
     } catch (cause) {
-      throw new TypeError(`record "${this.record}": a value does not encode: ${String(cause)}`, { cause })
+      throw new TypeError(`record "${this.record}": a value does not encode: ${render(cause)}`, { cause })
     }
     this.store(value, encoded)
   }
@@ -166,7 +169,12 @@ export class EngineStore<A> extends RefusingStore<A> implements CursorHost<A> {
       }
       if (this.gate.idle) this.gate.signal()
     }
-    if (this.closing && this.inFlight === 0) this.end()
+    if (this.inFlight > 0) return
+    if (this.closing) this.end()
+    this.onArrived()
+  }
+  onItsWay(): number {
+    return this.inFlight
   }
   override close(): void {
     if (this.closing) return
@@ -193,7 +201,7 @@ export class EngineStore<A> extends RefusingStore<A> implements CursorHost<A> {
   lose(cause: unknown): void {
     this.warn(
       this.lost,
-      () => `could not store values that were accepted: ${this.failed} failed so far. ${String(cause)}`
+      () => `could not store values that were accepted: ${this.failed} failed so far. ${render(cause)}`
     )
   }
   passOver(sequence: number): void {
@@ -206,11 +214,11 @@ export class EngineStore<A> extends RefusingStore<A> implements CursorHost<A> {
     )
   }
   cannotRead(cause: unknown): void {
-    this.warn(this.unread, () => `cannot be read now, and its readers wait: ${String(cause)}`)
+    this.warn(this.unread, () => `cannot be read now, and its readers wait: ${render(cause)}`)
   }
   private warn(throttle: Throttle, what: () => string): void {
-    if (throttle.isDue(this.clock.currentTimeMillisUnsafe())) {
-      this.fork(Effect.logWarning(`record "${this.record}" ${what()}`))
+    if (throttle.isDue(this.clock)) {
+      this.fork(sayWarning(`record "${this.record}" ${what()}`))
     }
   }
 }
@@ -219,14 +227,12 @@ export class EngineStore<A> extends RefusingStore<A> implements CursorHost<A> {
 export class Writing<A> extends Waiter<A> {
   private readonly engineStore: EngineStore<A>
   private readonly encoded: Encoded
-  private readonly waits: Waits | undefined
   private gone = false
 
   constructor(store: EngineStore<A>, value: A, encoded: Encoded, waits: Waits | undefined) {
-    super(store, value)
+    super(store, value, waits)
     this.engineStore = store
     this.encoded = encoded
-    this.waits = waits
   }
   override enter(): void {
     this.engineStore.append(this.encoded, (failure) => this.done(failure))
@@ -244,8 +250,10 @@ export class Writing<A> extends Waiter<A> {
     const { engineStore: store } = this
     if (store.closing) return this.refusal
     if (store.isBusy()) this.join()
-    else this.enter()
-    this.waits?.wait(1)
+    else {
+      this.enter()
+      this.counts()
+    }
     return this.suspend(fiber)
   }
   private done(failure: { readonly cause: unknown } | undefined): void {
@@ -260,7 +268,6 @@ export class Writing<A> extends Waiter<A> {
   }
   protected override left(): void {
     this.gone = true
-    this.waits?.wait(-1)
     super.left()
   }
 }

@@ -1,6 +1,6 @@
 /** The driver hook over a reader that has none: a buffer of the user's own, which knows only `Reader`. */
-import { Effect } from "effect"
-import { Lagged, type Reader } from "../Reader.ts"
+import { Effect, type Fiber, Latch } from "effect"
+import { Lagged, type Reader, RecordClosed } from "../Reader.ts"
 import { type Counts, Empty, Ended, Overrun, type Polled, PollingCursor } from "./cursor.ts"
 
 export class ForeignCursor<A> extends PollingCursor<A> {
@@ -11,6 +11,11 @@ export class ForeignCursor<A> extends PollingCursor<A> {
   private readonly arrived: Array<{ readonly value: A } | Lagged> = []
   private ended = false
   private readonly reader: Reader<A>
+  /** What the reader has said last of how much is ready, and whether it is being asked. */
+  private answer = 0
+  private asking: Fiber.Fiber<number> | undefined
+  /** Open while it is not. */
+  private readonly isKnown = Latch.makeUnsafe(true)
 
   constructor(reader: Reader<A>) {
     super()
@@ -24,7 +29,11 @@ export class ForeignCursor<A> extends PollingCursor<A> {
         }),
         Effect.catch((error) => {
           if (error instanceof Lagged) this.arrived.push(error)
-          else this.ended = true
+          else if (error instanceof RecordClosed) {
+            this.ended = true
+            this.failure = error.cause
+          } // The types allow no other.
+          else return Effect.die(error)
           return Effect.void
         })
       )
@@ -47,10 +56,31 @@ export class ForeignCursor<A> extends PollingCursor<A> {
   counts(): Counts {
     return { received: this.received, lagged: this.lagged, conflated: 0 }
   }
+  /** As the reader says; one that takes a turn to say it is asked, and until it answers it is what it said last. */
   pending(): number {
-    return this.arrived.length + Effect.runSync(this.reader.pending)
+    if (this.asking === undefined) {
+      const asking = Effect.runFork(this.reader.pending)
+      this.asking = asking
+      this.isKnown.closeUnsafe()
+      asking.addObserver((exit) => {
+        this.asking = undefined
+        if (exit._tag === "Success") this.answer = exit.value
+        this.isKnown.openUnsafe()
+      })
+    }
+    return this.arrived.length + this.answer
   }
+  /** Whether nothing has come that is not polled; without asking. */
+  isIdle(): boolean {
+    return this.arrived.length === 0
+  }
+  /** Returns once `pending` says what is so; at most a second later. */
+  readonly known: Effect.Effect<void> = Effect.suspend(() => {
+    this.pending()
+    return this.asking === undefined ? Effect.void : Effect.ignore(Effect.timeoutOption(this.isKnown.await, "1 second"))
+  })
   close(): void {
     this.ended = true
+    this.asking?.interruptUnsafe()
   }
 }

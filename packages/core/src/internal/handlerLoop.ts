@@ -7,9 +7,10 @@
  */
 import { Effect, type Tracer } from "effect"
 import type { Handling, Intercept } from "../Component.ts"
-import type { Input, Slot } from "./component.ts"
+import { type Input, notAnEffect, type Slot } from "./component.ts"
 import { type Cursor, Empty, Ended, Overrun, type Taker } from "./cursor.ts"
 import { Pump } from "./gate.ts"
+import { closedOf } from "./reader.ts"
 import { PumpedCursor } from "./store.ts"
 import { type AnyFiber, settled } from "./step.ts"
 
@@ -23,6 +24,8 @@ export class HandlerLoop extends Pump implements Taker<unknown> {
   private readonly input: Input
   private readonly cursor: Cursor<unknown>
   private readonly handler: (valueOrBatch: unknown) => Handled
+  /** What the handler is in the component's options. */
+  private readonly option: "handle" | "handleBatch" | "handleUnsafe"
   /** 0: one value at a time. */
   private readonly batchMax: number
   private readonly wait: Effect.Effect<void>
@@ -38,6 +41,7 @@ export class HandlerLoop extends Pump implements Taker<unknown> {
   constructor(
     slot: Slot,
     input: Input,
+    option: "handle" | "handleBatch" | "handleUnsafe",
     handler: (valueOrBatch: unknown) => Handled,
     batchMax: number
   ) {
@@ -45,6 +49,7 @@ export class HandlerLoop extends Pump implements Taker<unknown> {
     this.slot = slot
     this.input = input
     this.cursor = input.cursor
+    this.option = option
     this.handler = handler
     this.batchMax = batchMax
     this.wait = this.cursor instanceof PumpedCursor ? this.cursor.pump(this) : this.cursor.wait(Effect.void)
@@ -82,6 +87,7 @@ export class HandlerLoop extends Pump implements Taker<unknown> {
       }
       if (fed === Overrun) return this.input.lagged()
       if (fed === Ended) {
+        if (this.cursor.failure !== undefined) return Effect.fail(closedOf(this.input.record.key, this.cursor))
         this.ended = true
         return Effect.void
       }
@@ -128,9 +134,16 @@ export class HandlerLoop extends Pump implements Taker<unknown> {
   /** Whether nothing is left of what the handler answered with, and the cursor may go on. */
   private isHandled(handled: Handled, values: number): boolean {
     if (handled !== undefined) {
+      if (this.option === "handleUnsafe" && this.intercept === undefined) {
+        throw notAnEffect(this.slot.component, this.option, handled)
+      }
       this.rest = settled(handled, this.owner)
-      if (this.rest !== undefined) return false
-    }
+      if (this.rest !== undefined) {
+        // What was decided on the spot is an Effect of ours.
+        if (this.rest === handled) this.assertEffect(handled)
+        return false
+      }
+    } else if (this.option !== "handleUnsafe") this.assertEffect(handled)
     // What the handler did may have interrupted the fiber that waits, and what it held is abandoned.
     if (this.interrupted) return false
     const { slot } = this
@@ -138,15 +151,24 @@ export class HandlerLoop extends Pump implements Taker<unknown> {
     slot.handled += values
     return slot.handled < this.stopAt
   }
+  private assertEffect(handled: unknown): void {
+    if (!Effect.isEffect(handled)) throw notAnEffect(this.slot.component, this.option, handled)
+  }
   private intercepted(valueOrBatch: unknown, values: Handling["values"]): Handled {
     return this.intercept!(
       this.slot.handling(this.input.record.key, values),
-      Effect.suspend(() => this.handler(valueOrBatch) ?? Effect.void)
+      Effect.suspend(() => {
+        const handled = this.handler(valueOrBatch)
+        if (this.option === "handleUnsafe" && handled === undefined) return Effect.void
+        return Effect.isEffect(handled)
+          ? handled
+          : Effect.die(notAnEffect(this.slot.component, this.option, handled))
+      })
     )
   }
   /** In a span of its own that links to those that were open where its values were produced. */
   private linked(effect: Handled, spans: ReadonlyArray<Tracer.AnySpan>): Handled {
-    if (effect === undefined || effect === Effect.void) return effect
+    if (effect === undefined || effect === Effect.void || !Effect.isEffect(effect)) return effect
     return Effect.withSpan(effect, "Consumer.handle", {
       root: true,
       kind: "consumer",

@@ -12,14 +12,15 @@ export const snapshotOf = (run: Run): Snapshot => {
       key: record.key,
       kind: record.buffer.kind,
       writers: Array.from(record.claims, (claim) => claim.name),
-      ...record.buffer.stats()
+      ...record.stats()
     })),
     readers: run.components.flatMap((running) =>
-      running.inputs.map(({ cursor, left, record }) => ({
-        record: record.key,
+      running.inputs.map((input) => ({
+        record: input.record.key,
         component: running.spec.name,
-        pending: running.outcome === undefined ? cursor.pending() : left,
-        ...cursor.counts()
+        input: input.name,
+        pending: running.outcome === undefined ? input.pending() : input.left,
+        ...input.cursor.counts()
       }))
     ),
     components: run.components.map((running) => ({
@@ -49,18 +50,24 @@ const statusOf = (running: Running, draining: boolean): Status => {
 export const registerMetrics = (run: Run): Effect.Effect<void, never, Scope.Scope> =>
   Effect.andThen(
     registering((register) => {
-      for (const { buffer, key } of run.records) {
-        const at = { record: key }
-        register("gauge", "sluice_record_held", "Values that the buffer holds", at, () => buffer.stats().held)
+      const topology = run.name
+      for (const record of run.records) {
+        const at = { record: record.key, topology }
+        register("gauge", "sluice_record_held", "Values that the buffer holds", at, () => record.stats().held)
         for (const [field, help] of recordCounters) {
-          register("counter", `sluice_record_${field}_total`, help, at, () => buffer.stats()[field])
+          register("counter", `sluice_record_${field}_total`, help, at, () => record.stats()[field])
         }
       }
       for (const running of run.components) {
         const component = running.spec.name
         for (const input of running.inputs) {
-          const at = { record: input.record.key, component }
-          const pending = () => running.outcome === undefined ? input.cursor.pending() : input.left
+          const at = {
+            record: input.record.key,
+            component,
+            ...(input.name !== null && { input: input.name }),
+            topology
+          }
+          const pending = () => running.outcome === undefined ? input.pending() : input.left
           register(
             "gauge",
             "sluice_reader_pending",
@@ -72,12 +79,22 @@ export const registerMetrics = (run: Run): Effect.Effect<void, never, Scope.Scop
             register("counter", `sluice_reader_${field}_total`, help, at, () => input.cursor.counts()[field])
           }
         }
-        const at = { component }
-        register("gauge", "sluice_component_in_flight", "Values that the handler holds", at, () =>
-          running.total("inFlight"))
+        const at = { component, topology }
+        register(
+          "gauge",
+          "sluice_component_in_flight",
+          "Values that the handler holds",
+          at,
+          () => running.total("inFlight")
+        )
         for (const [field, help] of componentCounters) {
-          register("counter", `sluice_component_${field}_total`, help, at, () =>
-            field === "restarts" ? running.restarts : running.total(field))
+          register(
+            "counter",
+            `sluice_component_${field}_total`,
+            help,
+            at,
+            () => field === "restarts" ? running.restarts : running.total(field)
+          )
         }
         for (const [field, quantile] of quantiles) {
           register(
@@ -85,14 +102,12 @@ export const registerMetrics = (run: Run): Effect.Effect<void, never, Scope.Scop
             "sluice_component_latency_milliseconds",
             "How long the handler takes, from a sample",
             { ...at, quantile },
-            () =>
-              running.latency.summary()[field]
+            () => running.latency.summary()[field]
           )
         }
       }
     }),
-    Effect.forEach(run.components, ({ spec }) =>
-      spec.metrics ?? Effect.void, { discard: true })
+    Effect.forEach(run.components, ({ own }) => own?.metrics({ topology: run.name }) ?? Effect.void, { discard: true })
   )
 
 const recordCounters = [

@@ -5,6 +5,7 @@
 import { type Clock, Effect, Option, type Scheduler } from "effect"
 import type { Produced } from "../Producer.ts"
 import type { Cursor } from "./cursor.ts"
+import { steadyMillis } from "./elapsed.ts"
 import type { Hold } from "./groupTable.ts"
 import { type LogOptions, LogState, type Place } from "./logState.ts"
 import { RefusingStore } from "./refusingStore.ts"
@@ -41,7 +42,7 @@ export class MemoryLog<A> extends RefusingStore<A> {
     return this.state.isFull() && (!this.state.expireGroups(this.now()) || this.state.isFull())
   }
   put(value: A): void {
-    this.state.append(value, this.now())
+    this.state.append(value, this.clock.currentTimeMillisUnsafe())
   }
   open(): Cursor<A> {
     return this.openAt("head")
@@ -58,8 +59,9 @@ export class MemoryLog<A> extends RefusingStore<A> {
   blockers(): ReadonlyArray<string> {
     return this.state.blockers().map((name) => `group "${name}"`)
   }
+  /** For how long a group has been idle: a clock that is set makes none expire, and keeps none. */
   now(): number {
-    return this.clock.currentTimeMillisUnsafe()
+    return steadyMillis(this.clock)
   }
   /** The value of a sequence that is kept, without its span. */
   valueAt(sequence: number): A {

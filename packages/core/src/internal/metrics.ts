@@ -1,5 +1,5 @@
 /** Metrics that are read on demand: an exporter reads the statistics themselves, and nothing is updated meanwhile. */
-import { Effect, Metric, type Scope } from "effect"
+import { Context, Effect, Metric, type Scope } from "effect"
 
 export type Attributes = { readonly [name: string]: string }
 export type Register = (
@@ -36,3 +36,31 @@ export const registering = (all: (register: Register) => void): Effect.Effect<vo
     )))
 
 const unused = { update: () => {}, modify: () => {} }
+
+const taken = new WeakMap<object, Map<string, Set<number>>>()
+/**
+ * A number from 1 that nobody else has for `name` in the same registry of metrics while the scope is open: a second series
+ * of one name and attributes would hide the first.
+ */
+export const numberOf = (name: string): Effect.Effect<number, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.map(Effect.context<never>(), (context) => {
+        const registry = Context.get(context, Metric.MetricRegistry)
+        let names = taken.get(registry)
+        if (names === undefined) taken.set(registry, names = new Map())
+        let numbers = names.get(name)
+        if (numbers === undefined) names.set(name, numbers = new Set())
+        let number = 1
+        while (numbers.has(number)) number++
+        numbers.add(number)
+        return { names, numbers, number }
+      }),
+      ({ names, number, numbers }) =>
+        Effect.sync(() => {
+          numbers.delete(number)
+          if (numbers.size === 0 && names.get(name) === numbers) names.delete(name)
+        })
+    ),
+    ({ number }) => number
+  )

@@ -1,6 +1,7 @@
 /** Where to begin, checked: the contract's `From` as plain numbers. What is not one dies, naming the verb and the record. */
 import { Effect } from "effect"
 import type { Place } from "./logState.ts"
+import { render } from "./render.ts"
 
 /**
  * Where to begin: with the next value, the oldest kept, a sequence, or the first value kept that was appended at a time
@@ -11,7 +12,7 @@ import type { Place } from "./logState.ts"
 export type From = "head" | "oldest" | { readonly sequence: bigint } | { readonly time: number }
 
 export const misuse = (record: string, verb: string, rule: string, got: unknown): Effect.Effect<never> =>
-  Effect.die(new RangeError(`${verb} of record "${record}": ${rule}, got ${String(got)}`))
+  Effect.die(new RangeError(`${verb} of record "${record}": ${rule}, got ${render(got)}`))
 
 export const placeOf = (record: string, verb: string, from: From): Effect.Effect<Place> => {
   if (typeof from === "string") return Effect.succeed(from)

@@ -1,6 +1,6 @@
 /** The driver hook over a user's own `poll`: see `Buffer.makeReader`. */
 import { Cause, Effect, Exit } from "effect"
-import type { RecvError } from "../Reader.ts"
+import { Lagged, RecordClosed, type RecvError } from "../Reader.ts"
 import { type Counts, Empty, Ended, Overrun, type Polled, PollingCursor } from "./cursor.ts"
 
 interface Options<A> {
@@ -28,11 +28,16 @@ export class PolledCursor<A> extends PollingCursor<A> {
       this.received++
       return polled.value
     }
-    const error = Cause.squash(polled.cause) as RecvError
-    if (error._tag !== "Lagged") return Ended
-    this.missed = error.missed
-    this.lagged += error.missed
-    return Overrun
+    const error = Cause.squash(polled.cause)
+    if (error instanceof Lagged) {
+      this.missed = error.missed
+      this.lagged += error.missed
+      return Overrun
+    }
+    // A defect of the user's own is no end: whoever polls dies of it.
+    if (!(error instanceof RecordClosed)) throw error
+    this.failure = error.cause
+    return Ended
   }
   counts(): Counts {
     return { received: this.received, lagged: this.lagged, conflated: 0 }

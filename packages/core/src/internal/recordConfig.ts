@@ -10,8 +10,20 @@ type Field = typeof fields[number]
 const strategies = ["suspend", "dropping", "sliding"] as const
 const kinds = ["SpmcRing", "SingleLatest", "Mailbox", "Bounded", "Queue", "PubSub"] as const
 
-/** `plant/HotReading`, `kind` → `RECORDS_PLANT_HOT_READING_KIND`. */
-export const variableOf = (key: string, field: Field): string => Str.constantCase(`records/${key}/${field}`)
+/**
+ * `plant/HotReading`, `kind` → `RECORDS_PLANT_HOT_READING_KIND`. What is not ASCII is named by its code point, so that other
+ * keys have other names: `Öl`, `kind` → `RECORDS_U00D6_L_KIND`.
+ */
+export const variableOf = (key: string, field: Field): string => `${stemOf(key)}_${field.toUpperCase()}`
+const stemOf = (key: string): string =>
+  Str.constantCase(
+    `records/${
+      key.replaceAll(
+        /[^\0-\x7f]/gu,
+        (character) => `/U${character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0")}/`
+      )
+    }`
+  )
 
 /** What the configuration says of a record: one of our kinds, or the name of a backing of the application's. */
 export type Chosen = { readonly config: BufferConfig } | { readonly backing: string }
@@ -33,12 +45,10 @@ export const chosenBuffer = (
 
     const kind = kindText ?? definition.kind
     if (backings.includes(kind)) {
-      if (capacityText !== undefined) {
-        return yield* refuse(
-          "capacity",
-          `does not apply to the backing "${kind}", which is set up in code`,
-          capacityText
-        )
+      for (const [field, text] of [["capacity", capacityText], ["strategy", strategyText]] as const) {
+        if (text !== undefined) {
+          return yield* refuse(field, `does not apply to the backing "${kind}", which is set up in code`, text)
+        }
       }
       return { backing: kind }
     }
@@ -106,7 +116,7 @@ const reserve = (key: string): Effect.Effect<void, Config.ConfigError, Scope.Sco
   Effect.acquireRelease(
     Effect.gen(function*() {
       const { known, owners } = namesOf(yield* ConfigProvider.ConfigProvider)
-      const stem = Str.constantCase(`records/${key}`)
+      const stem = stemOf(key)
       const owner = owners.get(stem) ?? { key, uses: 0 }
       if (owner.key !== key) {
         return yield* Effect.fail(configError(

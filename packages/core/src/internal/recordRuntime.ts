@@ -1,11 +1,15 @@
-/** What stands behind a record's service: its buffer, and the claims of those who write it. */
-import { Effect, Latch, type Option, type Scope } from "effect"
-import type { Buffer } from "../Buffer.ts"
+/** What stands behind a record's service: its buffer, its readers, and the claims of those who write it. */
+import { Effect, Exit, Latch, Option, type Scope } from "effect"
+import type { Buffer, RecordInfo } from "../Buffer.ts"
 import type { Produced, ProduceError, Producer, TryProduceError } from "../Producer.ts"
 import { WriterConflict } from "../Producer.ts"
 import type { Reader } from "../Reader.ts"
+import { atMost } from "./atMost.ts"
+import { sayWarning } from "./say.ts"
 import { step } from "./step.ts"
-import { Verbs, type Waits } from "./verbs.ts"
+import { storeOf } from "./store.ts"
+import { Verbs } from "./verbs.ts"
+import { type Refusable, type Waits, whileWaiting } from "./waits.ts"
 
 export interface RecordOptions<in A> {
   readonly writers: "one" | "many"
@@ -14,50 +18,104 @@ export interface RecordOptions<in A> {
 }
 
 const TypeId = "~@sluice/core/RecordRuntime"
+/** Where a record class keeps what it was defined with: of two of one key it says which is which. */
+export const DefinitionTypeId = "~@sluice/core/RecordDefinition"
+export const definitionOf = (record: object): RecordInfo<any> | undefined => (record as any)[DefinitionTypeId]
+/** How long the layer of a record waits for the close of its buffer, in milliseconds. */
+const closeWithin = 5000
 
 export class RecordRuntime<in out A> {
   readonly [TypeId] = TypeId
   readonly key: string
+  /** What the record's class was defined with: of two definitions of one key it says which one this is. */
+  readonly definition: RecordInfo<A>
   readonly buffer: Buffer<A>
   readonly options: RecordOptions<A>
   readonly claims = new Set<Claim<A>>()
   /** Open while no producer waits in `produceAsync` under a claim. */
   readonly nobodyWaits = Latch.makeUnsafe(true)
-  private waiting = 0
+  waiting = 0
   /** Open once the record is closed by `close`. */
   readonly closing = Latch.makeUnsafe(false)
   /** The topology that runs components on this record, if any. */
   topology: object | undefined
+  /** How many readers it has, of components and others. */
+  readers = 0
+  /** Every claim answers as closed from now on. Those that wait already are let in. */
+  refuses = false
   readonly subscribe: Effect.Effect<Reader<A>, never, Scope.Scope>
   readonly latest: Effect.Effect<Option.Option<A>>
   readonly close: Effect.Effect<void>
   private readonly verbs: Verbs<A>
+  private lastStats: ReturnType<Buffer<A>["stats"]> | undefined
+  private isCloseBegun = false
 
-  constructor(key: string, buffer: Buffer<A>, options: RecordOptions<A>) {
-    this.key = key
+  constructor(definition: RecordInfo<A>, buffer: Buffer<A>, options: RecordOptions<A>) {
+    this.key = definition.key
+    this.definition = definition
     this.buffer = buffer
     this.options = options
-    this.subscribe = buffer.subscribe
+    this.subscribe = Effect.tap(
+      buffer.subscribe,
+      () => Effect.acquireRelease(Effect.sync(() => this.readers++), () => Effect.sync(() => this.readers--))
+    )
     this.latest = buffer.latest
-    this.close = Effect.ensuring(buffer.close, this.closing.open)
+    this.close = Effect.suspend(() => {
+      this.isCloseBegun = true
+      return Effect.ensuring(buffer.close, this.closing.open)
+    })
     this.verbs = buffer instanceof Verbs ? buffer : new ForeignVerbs(buffer)
   }
+  get isClosed(): boolean {
+    return this.closing.isOpen() || storeOf(this.buffer)?.closed === true
+  }
+  /** The statistics of the buffer, which may be somebody's own: where it cannot say them, those before. */
+  stats(): ReturnType<Buffer<A>["stats"]> {
+    try {
+      this.lastStats = this.buffer.stats()
+    } catch {
+      this.lastStats ??= { capacity: null, held: 0, produced: 0, dropped: 0, failed: 0, overwritten: 0 }
+    }
+    return this.lastStats
+  }
+  /** The end of its layer: closes it, unless that has begun before, and waits for it no longer than may be. */
+  readonly end: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.isCloseBegun) return Effect.void
+    return Effect.flatMap(atMost(closeWithin, this.close), (exit) =>
+      Option.isNone(exit)
+        ? sayWarning(
+          `the close of record "${this.key}" has not returned within ${closeWithin / 1000} s, and is left behind`
+        )
+        : Exit.isFailure(exit.value)
+        ? sayWarning(`the close of record "${this.key}" failed`, exit.value.cause)
+        : Effect.void)
+  })
   /** `change` more producers wait in `produceAsync`. */
   wait(change: number): void {
     this.waiting += change
     if (this.waiting > 0) this.nobodyWaits.closeUnsafe()
     else this.nobodyWaits.openUnsafe()
   }
+  /** Lets those in that wait now, and answers whoever comes as closed. */
+  refuse(): void {
+    this.refuses = true
+    for (const claim of this.claims) claim.refuse()
+  }
   /** Claims the record for `name`, or says who holds it. */
   claim(name: string): Claim<A> | WriterConflict {
-    if (this.options.writers === "one") {
-      for (const held of this.claims) {
-        return new WriterConflict({ record: this.key, holder: held.name, claimant: name })
-      }
-    }
+    const conflict = this.conflict(name)
+    if (conflict !== undefined) return conflict
     const claim = new Claim(name, this, this.verbs)
     this.claims.add(claim)
     return claim
+  }
+  /** Why `name` cannot claim it. */
+  conflict(name: string): WriterConflict | undefined {
+    if (this.options.writers === "many") return undefined
+    for (const held of this.claims) {
+      return new WriterConflict({ record: this.key, holder: held.name, claimant: name })
+    }
+    return undefined
   }
   readonly producer = Effect.fn("Record.producer")({ self: this }, function*(name: string) {
     return yield* Effect.acquireRelease(
@@ -79,17 +137,17 @@ export const runtimeOf = (key: string, record: object): RecordRuntime<any> => {
   )
 }
 
-/** One writer's hold on a record. Released, it answers as closed. */
+/** One writer's hold on a record. Released, it answers as closed, also those that wait under it. */
 export class Claim<in out A> implements Producer<A>, Waits {
   readonly record: string
   readonly name: string
   private readonly owner: RecordRuntime<A>
   private readonly verbs: Verbs<A>
   private readonly sink: Verbs<A>["sink"]
-  /** How many fibers wait in `produceAsync`. */
-  private waiting = 0
+  /** Those that wait in `produceAsync`. */
+  private readonly waiting = new Set<Refusable>()
   private released = false
-  /** Neither released, nor is there anything to validate. */
+  /** Neither released nor refusing, nor is there anything to validate. */
   private open: boolean
   private readonly validate: ((value: A) => void) | undefined
 
@@ -98,7 +156,7 @@ export class Claim<in out A> implements Producer<A>, Waits {
     this.name = name
     this.owner = owner
     this.validate = owner.options.validate
-    this.open = this.validate === undefined
+    this.open = this.validate === undefined && !owner.refuses
     this.verbs = verbs
     this.sink = verbs.sink
   }
@@ -107,24 +165,30 @@ export class Claim<in out A> implements Producer<A>, Waits {
   readonly tryProduce = <B extends A>(value: B): Effect.Effect<void, TryProduceError<B>> =>
     step((fiber) => this.admits(value) ? this.verbs.decideTryProduce(value, fiber) : this.verbs.refuse(value))
   readonly produceAsync = <B extends A>(value: B): Effect.Effect<void, ProduceError<B>> =>
-    step((fiber) => this.admits(value) ? this.verbs.decideCounted(value, fiber, this) : this.verbs.refuse(value))
+    step((fiber) => this.admits(value) ? this.verbs.decideProduceAsync(value, fiber, this) : this.verbs.refuse(value))
   readonly produceUnsafe = (value: A): Produced => this.open || this.admits(value) ? this.sink.push(value) : "Closed"
 
-  /** Those that wait under a claim that was released are waited for by nobody. */
   release(): void {
     if (this.released) return
     this.released = true
     this.open = false
     this.owner.claims.delete(this)
-    this.owner.wait(-this.waiting)
+    this.owner.wait(-this.waiting.size)
+    for (const waiting of [...this.waiting]) waiting.refuse()
   }
-  readonly waited = Effect.sync(() => this.wait(-1))
-  wait(change: -1 | 1): void {
-    this.waiting += change
-    if (!this.released) this.owner.wait(change)
+  /** Takes no more values, and lets those in that wait. */
+  refuse(): void {
+    this.open = false
+  }
+  enter(waiting: Refusable): void {
+    this.waiting.add(waiting)
+    if (!this.released) this.owner.wait(1)
+  }
+  leave(waiting: Refusable): void {
+    if (this.waiting.delete(waiting) && !this.released) this.owner.wait(-1)
   }
   private admits(value: A): boolean {
-    if (this.released) return false
+    if (this.released || this.owner.refuses) return false
     if (this.validate !== undefined) this.validate(value)
     return true
   }
@@ -149,7 +213,11 @@ class ForeignVerbs<in out A> extends Verbs<A> {
   decideProduce(value: A): Effect.Effect<void> {
     return this.buffer.produce(value)
   }
-  decideProduceAsync<B extends A>(value: B): Effect.Effect<void, ProduceError<B>> {
-    return this.buffer.produceAsync(value)
+  decideProduceAsync<B extends A>(
+    value: B,
+    _: unknown,
+    waits: Waits | undefined
+  ): Effect.Effect<void, ProduceError<B>> {
+    return whileWaiting(this.buffer.produceAsync(value), waits, this.refuse(value))
   }
 }

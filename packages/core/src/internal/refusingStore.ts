@@ -8,6 +8,7 @@ import { Contention } from "./contention.ts"
 import { microtask } from "./microtask.ts"
 import { Parked, parking } from "./step.ts"
 import { GatedStore } from "./store.ts"
+import type { Refusable, Waits } from "./waits.ts"
 
 const accepted = Effect.succeed<Produced>("Accepted")
 const refused = Effect.succeed<Produced>("Closed")
@@ -26,10 +27,10 @@ export abstract class RefusingStore<A> extends GatedStore<A> {
   /** Only where it is not full. */
   abstract put(value: A): void
 
-  override offer(value: A): Effect.Effect<Produced> {
+  override offer(value: A, waits: Waits | undefined): Effect.Effect<Produced> {
     return parking<Produced>((fiber) => {
       const pushed = this.push(value)
-      return pushed === "Full" ? new Waiter(this, value).join().suspend(fiber) : Effect.succeed(pushed)
+      return pushed === "Full" ? new Waiter(this, value, waits).join().suspend(fiber) : Effect.succeed(pushed)
     })
   }
   /** `waiter` comes to wait. */
@@ -37,9 +38,11 @@ export abstract class RefusingStore<A> extends GatedStore<A> {
     this.waiters.add(waiter)
     if (this.waiters.size === 1) this.contention.begin()
   }
-  /** `waiter` does not wait any more, if it still did. */
-  leave(waiter: Waiter<A>): void {
-    if (this.waiters.delete(waiter) && this.waiters.size === 0) this.contention.end()
+  /** `waiter` does not wait any more. Answers whether it still did. */
+  leave(waiter: Waiter<A>): boolean {
+    const left = this.waiters.delete(waiter)
+    if (left && this.waiters.size === 0) this.contention.end()
+    return left
   }
   override close(): void {
     super.close()
@@ -79,18 +82,28 @@ export abstract class RefusingStore<A> extends GatedStore<A> {
 }
 
 /** A producer that waits for room. */
-export class Waiter<A> extends Parked {
+export class Waiter<A> extends Parked implements Refusable {
   readonly value: A
   protected readonly store: RefusingStore<A>
-  constructor(store: RefusingStore<A>, value: A) {
+  private readonly waits: Waits | undefined
+  constructor(store: RefusingStore<A>, value: A, waits: Waits | undefined) {
     super()
     this.store = store
     this.value = value
+    this.waits = waits
   }
-  /** Comes to wait. */
+  /** Comes to wait for room. */
   join(): this {
     this.store.join(this)
+    this.counts()
     return this
+  }
+  /** Is counted from here until it has left. */
+  protected counts(): void {
+    this.waits?.enter(this)
+  }
+  refuse(): void {
+    if (this.store.leave(this)) microtask(() => this.refused())
   }
   /** There is room for it. */
   enter(): void {
@@ -106,5 +119,6 @@ export class Waiter<A> extends Parked {
   }
   protected override left(): void {
     this.store.leave(this)
+    this.waits?.leave(this)
   }
 }

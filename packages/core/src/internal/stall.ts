@@ -2,9 +2,10 @@
  * Says which reader holds back the producers of a `Bounded` record, once none of those that wait has been let in for a
  * second, and then every second. It costs nothing while no producer waits.
  */
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import type { RecordRuntime } from "./recordRuntime.ts"
 import type { Run } from "./run.ts"
+import { sayWarning } from "./say.ts"
 import { storeOf } from "./store.ts"
 
 /** Runs for as long as the topology does. */
@@ -16,9 +17,9 @@ const watch = (run: Run, record: RecordRuntime<any>): Effect.Effect<void> => {
   if (contention === undefined) return Effect.void
   return Effect.forever(Effect.gen(function*() {
     yield* contention.waiting.await
-    const stalled = (yield* Clock.currentTimeMillis) - contention.since
+    const stalled = contention.stalledFor()
     if (stalled < 1000) return yield* Effect.sleep(1000 - stalled)
-    yield* Effect.logWarning(
+    yield* sayWarning(
       `record "${record.key}" is stalled: no producer has got room for ${(stalled / 1000).toFixed(0)} s, held back by ${
         slowest(run, record)
       }`
@@ -31,9 +32,9 @@ const watch = (run: Run, record: RecordRuntime<any>): Effect.Effect<void> => {
 const slowest = (run: Run, record: RecordRuntime<any>): string => {
   const blockers = storeOf(record.buffer)?.blockers?.()
   if (blockers !== undefined && blockers.length > 0) return blockers.join(" and ")
-  const { held } = record.buffer.stats()
+  const { held } = record.stats()
   const names = run.components.filter(({ inputs, outcome }) =>
-    outcome === undefined && inputs.some(({ cursor, record: read }) => read === record && cursor.pending() === held)
+    outcome === undefined && inputs.some((input) => input.record === record && input.pending() === held)
   ).map(({ slots, spec }) =>
     `"${spec.name}"${slots.every(({ state }) => state === "Restarting") ? ", which is restarting" : ""}`
   )

@@ -7,6 +7,9 @@
  * fiber may yield and be interrupted: a value already taken would be lost, even in an uninterruptible region. Here an
  * Exit reaches the continuation before the fiber can yield. Effect's Queue does the same for its takes.
  *
+ * That holds unless the fiber is interrupted within the step itself, by what a take of somebody else's queue has let run:
+ * then the Exit never arrives. `isInterruptedInTheAct` says so, while what was taken can still be put back.
+ *
  * `parking` suspends its fiber. `Effect.callback` does that too, but pushes a finalizer and four closures for each wait:
  * measured, half of a hop between two fibers. Here a fiber tells once that it has left, resumed or interrupted.
  */
@@ -20,7 +23,8 @@ const Yield = Symbol.for("effect/Effect/Yield")
 
 const fiberMethods = Object.getPrototypeOf(Effect.runFork(Effect.void))
 if (
-  !(evaluate in Exit.void && exitTypeId in Exit.void && "yieldWith" in fiberMethods && "evaluate" in fiberMethods)
+  !(evaluate in Exit.void && exitTypeId in Exit.void && "yieldWith" in fiberMethods && "evaluate" in fiberMethods
+    && "_deferredInterrupt" in Effect.runFork(Effect.void))
 ) {
   throw new Error(
     "@sluice/core runs on the fibers of effect 4.1, and this version's are other: it would lose values on interruption. "
@@ -46,6 +50,9 @@ StepImpl.prototype = Effectable.Prototype<Step>({
 export const step = <A, E = never, R = never>(
   decide: (fiber: AnyFiber) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> => new StepImpl(decide)
+
+/** Whether `fiber`, which is at a step, has been interrupted since it began with it: no Exit of the step will be heard. */
+export const isInterruptedInTheAct = (fiber: AnyFiber): boolean => (fiber as any)._deferredInterrupt === true
 
 /**
  * What is left of `effect` for `fiber` to run, with `undefined` for nothing: a step is decided here and now, so that the

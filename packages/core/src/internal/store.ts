@@ -8,6 +8,7 @@ import type { Contention } from "./contention.ts"
 import { type Cursor, Empty, Ended, type Polled, PollingCursor } from "./cursor.ts"
 import { Gate, type Pump } from "./gate.ts"
 import { Traced } from "./traced.ts"
+import type { Waits } from "./waits.ts"
 
 export interface Store<in out A> {
   readonly kind: string
@@ -17,9 +18,9 @@ export interface Store<in out A> {
   push(value: A): Produced
   /**
    * After a push that answered "Full": waits until the value is in or the store is closed. "Full" says that the kind's
-   * strategy is not to wait but to drop.
+   * strategy is not to wait but to drop. `waits` is told while it waits.
    */
-  offer(value: A): Effect.Effect<Produced>
+  offer(value: A, waits: Waits | undefined): Effect.Effect<Produced>
   /** The scope is for what the kind itself acquires; the buffer closes the cursor. */
   readonly subscribe: Effect.Effect<Cursor<A>, never, Scope.Scope>
   latest(): Option.Option<A>
@@ -32,10 +33,18 @@ export interface Store<in out A> {
   readonly keepsSpans: boolean
   /** Whether any was. */
   hasSpans: boolean
+  readonly closed: boolean
+  /** Only where it refuses at times: whether it does now. */
+  isFull?(): boolean
   /** Only where producers can wait for room. */
   readonly contention?: Contention
   /** What else than its readers holds producers back now, as words of a message. */
   blockers?(): ReadonlyArray<string>
+  /** Only where producers wait for readers: the last of those is over for good, and nobody waits for the next. */
+  orphan?(): void
+  /** Only where values are on their way into a store: how many, and whom to tell once none is. */
+  onItsWay?(): number
+  onArrived?: () => void
 }
 
 /** Where one of our own buffers keeps its store. */
@@ -72,7 +81,7 @@ export abstract class GatedStore<A> implements Store<A> {
   abstract open(): Cursor<A>
   abstract latest(): Option.Option<A>
   abstract held(): number
-  offer(value: A): Effect.Effect<Produced> {
+  offer(value: A, _: Waits | undefined): Effect.Effect<Produced> {
     return Effect.sync(() => this.push(value))
   }
   close(): void {

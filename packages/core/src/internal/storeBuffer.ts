@@ -7,6 +7,7 @@ import type { AnyFiber } from "./step.ts"
 import { type Store, StoreTypeId } from "./store.ts"
 import { Traced } from "./traced.ts"
 import { Verbs } from "./verbs.ts"
+import type { Waits } from "./waits.ts"
 
 export class StoreBuffer<in out A> extends Verbs<A> {
   readonly [StoreTypeId]: Store<A>
@@ -57,13 +58,17 @@ export class StoreBuffer<in out A> extends Verbs<A> {
     if (produced === "Accepted") return Exit.void
     return produced === "Full" ? this.dropFull() : this.drop()
   }
-  decideProduceAsync<B extends A>(value: B, fiber: AnyFiber): Effect.Effect<void, ProduceError<B>> {
+  decideProduceAsync<B extends A>(
+    value: B,
+    fiber: AnyFiber,
+    waits: Waits | undefined
+  ): Effect.Effect<void, ProduceError<B>> {
     const stored = this.stored(value, fiber)
     const produced = this.store.push(stored)
     if (produced === "Accepted") return Exit.void
     if (produced === "Closed") return this.refuse(value)
     return Effect.flatMap(
-      this.store.offer(stored),
+      this.store.offer(stored, waits),
       (offered) => offered === "Accepted" ? Exit.void : offered === "Closed" ? this.refuse(value) : this.drop()
     )
   }

@@ -2,19 +2,14 @@
  * The four verbs as decisions taken inside one step, so that whoever stands between a producer and the buffer (a claim)
  * adds no step of its own.
  */
-import { Effect, Exit } from "effect"
+import { type Effect, Exit } from "effect"
 import type { Produced, ProduceError, Producer, TryProduceError } from "../Producer.ts"
 import { BufferClosed, BufferFull } from "../Producer.ts"
+import { sayWarning } from "./say.ts"
 import { type AnyFiber, step } from "./step.ts"
 import { Throttle } from "./throttle.ts"
+import type { Waits } from "./waits.ts"
 import { withoutStack } from "./withoutStack.ts"
-
-/** Whoever counts the fibers that wait. */
-export interface Waits {
-  readonly wait: (change: -1 | 1) => void
-  /** `wait(-1)`. */
-  readonly waited: Effect.Effect<void>
-}
 
 export abstract class Verbs<in A> implements Producer<A> {
   readonly record: string
@@ -29,20 +24,18 @@ export abstract class Verbs<in A> implements Producer<A> {
   readonly tryProduce = <B extends A>(value: B): Effect.Effect<void, TryProduceError<B>> =>
     step((fiber) => this.decideTryProduce(value, fiber))
   readonly produceAsync = <B extends A>(value: B): Effect.Effect<void, ProduceError<B>> =>
-    step((fiber) => this.decideProduceAsync(value, fiber))
+    step((fiber) => this.decideProduceAsync(value, fiber, undefined))
   abstract readonly produceUnsafe: (value: A) => Produced
   /** Where `produceUnsafe` ends, for those that stand before it. */
   abstract readonly sink: { push(value: A): Produced }
 
   abstract decideProduce(value: A, fiber: AnyFiber): Effect.Effect<void>
-  abstract decideProduceAsync<B extends A>(value: B, fiber: AnyFiber): Effect.Effect<void, ProduceError<B>>
-  /** As `decideProduceAsync`, counted while it waits. */
-  decideCounted<B extends A>(value: B, fiber: AnyFiber, waits: Waits): Effect.Effect<void, ProduceError<B>> {
-    const decided = this.decideProduceAsync(value, fiber)
-    if (Exit.isExit(decided)) return decided
-    waits.wait(1)
-    return Effect.ensuring(decided, waits.waited)
-  }
+  /** `waits` is told while it waits. */
+  abstract decideProduceAsync<B extends A>(
+    value: B,
+    fiber: AnyFiber,
+    waits: Waits | undefined
+  ): Effect.Effect<void, ProduceError<B>>
   /** Never waits. */
   protected abstract push(value: A, fiber: AnyFiber): Produced
   decideTryProduce<B extends A>(value: B, fiber: AnyFiber): Effect.Effect<void, TryProduceError<B>> {
@@ -61,7 +54,7 @@ export abstract class Verbs<in A> implements Producer<A> {
   dropFull(): Effect.Effect<void> {
     this.dropped++
     return this.fullness.run(() =>
-      Effect.logWarning(
+      sayWarning(
         `record "${this.record}" is full and \`produce\` drops values: ${this.dropped} so far. `
           + `Use \`tryProduce\` or \`produceAsync\` where they matter`
       )

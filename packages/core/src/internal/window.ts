@@ -31,6 +31,8 @@ export class Piece<E> {
   /** The last sign of life of whoever has it. */
   sign: number
   reason = ""
+  /** The batch that it was cut from, which was handed out as a whole before. */
+  cutFrom: Piece<E> | undefined
   constructor(items: ReadonlyArray<Item<E>>, attempt: number, sign: number) {
     this.items = items
     this.attempt = attempt
@@ -178,8 +180,9 @@ export class Window<E> {
   /**
    * Hands out the next batch; or says when to ask again; or undefined, where that depends on what others do; or "Commit",
    * where a batch can be handed out once what is uncommitted is committed. What was given back goes ahead of what is new.
+   * `isFull`: the log takes no more values, and all that it has are fetched, so that no batch can become fuller.
    */
-  next(now: number): Piece<E> | number | "Commit" | undefined {
+  next(now: number, isFull = false): Piece<E> | number | "Commit" | undefined {
     const { batchBytesMax, batchMax, batchWithin, maxInFlight, order } = this.options
     if (this.inFlight >= maxInFlight) return undefined
     let best: Piece<E> | undefined
@@ -200,6 +203,7 @@ export class Window<E> {
     const [oldest] = this.fresh
     if (oldest !== undefined) {
       const full = this.fresh.length >= batchMax || this.freshBytes >= batchBytesMax || this.room() === 0 || this.ended
+        || isFull
       if (full || now >= oldest.since + batchWithin) return this.handOut(this.form(now), marked, now)
       soonest = Math.min(soonest, oldest.since + batchWithin)
     }
@@ -244,10 +248,13 @@ export class Window<E> {
     const { attempt, first, last } = delivery
     if (!(first <= last) || first < 0 || last > this.fetched) return "AckOutOfRange"
     if (last <= this.watermark) return "AlreadyAcked"
+    // What is left of a batch that was given back since, and divided, says so.
+    const { cutFrom } = this.byFirst.get(Math.max(first, this.watermark + 1)) ?? {}
+    if (cutFrom !== undefined && cutFrom.first === first && cutFrom.last === last && cutFrom.attempt >= attempt) {
+      return "AlreadyAcked"
+    }
     const piece = this.byFirst.get(first)
-    if (piece === undefined || piece.last > last) return "AckOutOfRange"
-    // Shorter: it was given back since, and divided.
-    if (piece.last < last) return piece.attempt >= attempt ? "AlreadyAcked" : "AckOutOfRange"
+    if (piece === undefined || piece.last !== last) return "AckOutOfRange"
     if (attempt > piece.attempt) return "AckOutOfRange"
     return piece.state === "InFlight" && piece.attempt === attempt ? piece : "AlreadyAcked"
   }
@@ -281,7 +288,7 @@ export class Window<E> {
     if (piece.items.length > 1 && piece.attempt > 0 && piece.attempt + 1 >= maxAttempts) {
       this.replace(
         piece,
-        piece.items.map((item) => Object.assign(new Piece([item], piece.attempt, piece.sign), { due }))
+        piece.items.map((item) => Object.assign(new Piece([item], piece.attempt, piece.sign), { due, cutFrom: piece }))
       )
     }
   }
@@ -336,7 +343,11 @@ export class Window<E> {
   private replace(piece: Piece<E>, by: ReadonlyArray<Piece<E>>): void {
     this.ready.delete(piece)
     this.byFirst.delete(piece.first)
-    this.pieces.splice(this.pieces.indexOf(piece), 1, ...by)
+    const at = this.pieces.indexOf(piece)
+    // Not `splice(at, 1, ...by)`: each of them would be an argument, on the stack.
+    const after = this.pieces.splice(at).slice(1)
+    for (const part of by) this.pieces.push(part)
+    for (const later of after) this.pieces.push(later)
     for (const part of by) {
       this.byFirst.set(part.first, part)
       this.ready.add(part)

@@ -5,6 +5,7 @@ import type { Produced } from "../../Producer.ts"
 import { type Counts, type Cursor, Empty, Ended, type Polled } from "../cursor.ts"
 import { Offering } from "../offering.ts"
 import { GatedCursor, GatedStore } from "../store.ts"
+import type { Waits } from "../waits.ts"
 
 export class FromPubSub<A> extends GatedStore<A> {
   readonly kind = "PubSub"
@@ -32,12 +33,15 @@ export class FromPubSub<A> extends GatedStore<A> {
     this.overwritten++
     return this.accepted(value)
   }
-  override offer(value: A): Effect.Effect<Produced> {
+  override offer(value: A, waits: Waits | undefined): Effect.Effect<Produced> {
     if (this.pubsub.strategy instanceof PubSub.DroppingStrategy) return Effect.succeed("Full")
-    return this.offering.wait(Effect.map(
-      PubSub.publish(this.pubsub, value),
-      (taken) => taken ? this.accepted(value) : this.isOver() ? "Closed" : "Full"
-    ))
+    return this.offering.wait(
+      Effect.map(
+        PubSub.publish(this.pubsub, value),
+        (taken) => taken ? this.accepted(value) : this.isOver() ? "Closed" : "Full"
+      ),
+      waits
+    )
   }
   override close(): void {
     this.offering.close()
@@ -67,7 +71,10 @@ export class FromPubSub<A> extends GatedStore<A> {
 
 class PubSubCursor<A> extends GatedCursor<A> {
   private readonly subscription: PubSub.Subscription<A>
-  /** What arrived while a fiber waited that has not come for it: a PubSub cannot be waited on without taking. */
+  /**
+   * What arrived while a fiber waited that has not come for it, since a PubSub cannot be waited on without taking; and
+   * what was taken back.
+   */
   private readonly arrived: Array<A> = []
   private endTold = false
   private readonly arrivalOrClose: Effect.Effect<void>
@@ -78,16 +85,8 @@ class PubSubCursor<A> extends GatedCursor<A> {
   constructor(store: FromPubSub<A>, subscription: PubSub.Subscription<A>) {
     super(store)
     this.subscription = subscription
-    const arrival = PubSub.take(subscription).pipe(
-      Effect.map((value) => {
-        if (this.isEnd(value)) {
-          if (this.endTold) return
-          this.endTold = true
-        }
-        this.arrived.push(value)
-        // Whoever waited for it may be interrupted on the way here: the others look as well.
-        if (this.waiting > 1) store.gate.signalAll()
-      }),
+    // What is there already is not taken here: that lets publishers in, who may interrupt whoever waits.
+    const arrival = Effect.suspend(() => this.isReady() ? Effect.void : this.arrive).pipe(
       // No yield between the take and the array, so that an interrupt cannot come in between.
       Effect.provideService(PreventSchedulerYield, true),
       Effect.exit
@@ -98,6 +97,17 @@ class PubSubCursor<A> extends GatedCursor<A> {
       () => arrivalOrClose,
       () => Effect.sync(() => this.waiting--)
     )
+  }
+  private get arrive(): Effect.Effect<void> {
+    return Effect.map(PubSub.take(this.subscription), (value) => {
+      if (this.isEnd(value)) {
+        if (this.endTold) return
+        this.endTold = true
+      }
+      this.arrived.push(value)
+      // Whoever waited for it may be interrupted on the way here: the others look as well.
+      if (this.waiting > 1) this.owner.gate.signalAll()
+    })
   }
   override wait<A2, E, R>(next: Effect.Effect<A2, E, R>): Effect.Effect<A2, E, R> {
     return Effect.andThen(this.arrivalOrClose, next)
@@ -122,6 +132,11 @@ class PubSubCursor<A> extends GatedCursor<A> {
     if (this.endTold) return Ended
     this.endTold = true
     return ended.current.value
+  }
+  override untake(value: A): void {
+    this.received--
+    this.arrived.unshift(value)
+    this.owner.gate.signalAll()
   }
   counts(): Counts {
     return { received: this.received, lagged: 0, conflated: 0 }
