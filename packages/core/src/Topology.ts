@@ -12,8 +12,9 @@ import { atMost } from "./internal/atMost.ts"
 import { Builder, effectOf } from "./internal/component.ts"
 import { type Drawing, drawingOf } from "./internal/graph.ts"
 import { registerMetrics, snapshotOf } from "./internal/inspect.ts"
-import { lastingContext } from "./internal/lasting.ts"
+import { goingBy, lastingContext } from "./internal/lasting.ts"
 import { numberOf } from "./internal/metrics.ts"
+import { withoutRecords } from "./internal/recordRuntime.ts"
 import { unreadVariables } from "./internal/recordConfig.ts"
 import { Run } from "./internal/run.ts"
 import { sayInfo, sayWarning } from "./internal/say.ts"
@@ -109,7 +110,7 @@ export const layer = <A, E, R>(
         Effect.provideService(Topology, topology)
       )
       // With the loggers and the clock that the topology is built with, whoever closes its scope.
-      const context = yield* lastingContext
+      const context = withoutRecords(yield* lastingContext)
       const name = options?.name ?? "topology"
       const number = yield* Scope.provide(numberOf(name), scope)
       const assembled = new Run(
@@ -120,15 +121,15 @@ export const layer = <A, E, R>(
         yield* Clock.Clock
       )
       const drainTimeout = Duration.fromInputUnsafe(options?.drainTimeout ?? "5 seconds")
-      const drain = Effect.provideContext(
-        Effect.flatMap(assembled.drain(drainTimeout), ([report, millis]) => tell(report, millis, options?.onShutdown)),
-        context
+      const drain = goingBy(
+        context,
+        Effect.flatMap(assembled.drain(drainTimeout), ([report, millis]) => tell(report, millis, options?.onShutdown))
       )
       // What has started is drained, and what has not gives everything back.
       yield* Effect.uninterruptibleMask((restore) =>
         Effect.gen(function*() {
           yield* assembled.claim
-          yield* Effect.onError(restore(assembled.attach), () => assembled.detach)
+          yield* Effect.onError(restore(goingBy(context, assembled.attach)), () => assembled.detach)
           run = assembled
           if (options?.metrics ?? true) yield* Scope.provide(registerMetrics(assembled), scope)
           yield* Scope.provide(hearSignals, scope)

@@ -36,7 +36,9 @@ export interface ComponentSpec {
   /** How many fibers share its readers, each supervised for itself. */
   readonly slots: number
   /** One run of one slot: until its inputs have ended, or `running.stop` is open. */
-  readonly attempt: (running: Running, slot: Slot) => Effect.Effect<void, unknown>
+  readonly attempt: (running: Running, slot: Slot) => Effect.Effect<void, unknown, any>
+  /** The services that its handler was built with: an attempt runs with them, and with nothing else. */
+  readonly context: Context.Context<never>
   /** The consumer group in which it reads its one record, and in which nobody else of the topology may. */
   readonly group: string | undefined
   /** Only where it reads its one record in a way of its own: opened once the topology has been checked, instead of a reader. */
@@ -106,8 +108,8 @@ export const declareEffect = (options: Declaration): Effect.Effect<void, never, 
       restart: options.restart,
       onLag: options.onLag,
       slots,
-      attempt: (running, slot) =>
-        Effect.provideContext(options.attempt(running, slot), context) as Effect.Effect<void, unknown>,
+      attempt: options.attempt,
+      context,
       group: options.group,
       open: options.open
     })

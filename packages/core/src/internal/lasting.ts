@@ -11,3 +11,7 @@ export const lastingContext: Effect.Effect<Context.Context<never>> = Effect.map(
   >,
   Context.omit(Scope.Scope, Tracer.ParentSpan, Layer.CurrentMemoMap)
 )
+
+/** With `context`, and nothing of that of whoever runs it. */
+export const goingBy = <A, E>(context: Context.Context<never>, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.updateContext<A, E, never, never>(effect, () => context)

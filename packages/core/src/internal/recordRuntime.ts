@@ -1,10 +1,11 @@
 /** What stands behind a record's service: its buffer, its readers, and the claims of those who write it. */
-import { Effect, Exit, Latch, Option, type Scope } from "effect"
+import { Context, Effect, Exit, Latch, Option, type Scope } from "effect"
 import type { Buffer, RecordInfo } from "../Buffer.ts"
 import type { Produced, ProduceError, Producer, TryProduceError } from "../Producer.ts"
 import { WriterConflict } from "../Producer.ts"
 import type { Reader } from "../Reader.ts"
 import { atMost } from "./atMost.ts"
+import { logKeyPrefix } from "./logKey.ts"
 import { sayWarning } from "./say.ts"
 import { step } from "./step.ts"
 import { storeOf } from "./store.ts"
@@ -136,6 +137,19 @@ export const runtimeOf = (key: string, record: object): RecordRuntime<any> => {
       + `.layerConfig, .layerBuffer or .layerLog; a fake buffer goes behind .layerBuffer(Buffer.make(...))`
   )
 }
+
+/**
+ * A context without the records in it: what goes on for thousands of them is not to copy thousands of services each time,
+ * as an Effect does that is provided with a context, and each finalizer.
+ */
+export const withoutRecords = (context: Context.Context<never>): Context.Context<never> =>
+  Context.makeUnsafe(
+    new Map(
+      Array.from(context.mapUnsafe).filter(([key, service]) =>
+        !(key.startsWith(logKeyPrefix) || (typeof service === "object" && service !== null && TypeId in service))
+      )
+    )
+  )
 
 /** One writer's hold on a record. Released, it answers as closed, also those that wait under it. */
 export class Claim<in out A> implements Producer<A>, Waits {

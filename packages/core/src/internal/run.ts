@@ -153,8 +153,8 @@ export class Run {
     return faults
   }
   /** Subscribes the readers of the components, and opens what reads in a way of its own. Nothing runs yet. */
-  readonly attach: Effect.Effect<void, unknown> = Effect.suspend(() =>
-    Effect.forEach(this.components, (running) => {
+  get attach(): Effect.Effect<void, unknown> {
+    return Effect.forEach(this.components, (running) => {
       const { open, reads } = running.spec
       const attached = open === undefined
         ? Effect.forEach(reads, (record, index) => Input.attach(record, running.spec, index))
@@ -165,7 +165,7 @@ export class Run {
         })
       return Effect.map(Scope.provide(attached, running.scope), (inputs) => void (running.inputs = inputs))
     }, { discard: true })
-  )
+  }
   /** Gives everything back that was taken: it has not started. */
   readonly detach: Effect.Effect<void> = Effect.suspend(() => {
     for (const running of this.components) for (const claim of running.claims) claim.release()

@@ -66,7 +66,7 @@ export class Supervision {
     slot.attempt++
     const { abandoned, handled } = slot
     const attempt = Effect.suspend(() => running.spec.attempt(running, slot))
-    this.run(slot, later ? Effect.andThen(Effect.yieldNow, attempt) : attempt, (exit) => {
+    this.run(running.spec.context, slot, later ? Effect.andThen(Effect.yieldNow, attempt) : attempt, (exit) => {
       if (Exit.isSuccess(exit)) {
         slot.end(slot.inFlight)
         return this.slotOver(slot)
@@ -90,7 +90,7 @@ export class Supervision {
       return this.fail(slot, { why: "draining", cause })
     }
     if (since.handled > 0) this.delays.delete(slot)
-    this.run(slot, this.backoff(slot, cause, since.abandoned), (exit) => {
+    this.run(this.context, slot, this.backoff(slot, cause, since.abandoned), (exit) => {
       if (running.isEnding) return this.slotOver(slot)
       // The schedule has died: of what, and what it was asked about.
       if (Exit.isFailure(exit)) {
@@ -126,9 +126,14 @@ export class Supervision {
   }
 
   /** One fiber of a slot, whose end is `ended`'s. */
-  private run<A>(slot: Slot, effect: Effect.Effect<A, unknown>, ended: (exit: Exit.Exit<A, unknown>) => void): void {
+  private run<A>(
+    context: Context.Context<never>,
+    slot: Slot,
+    effect: Effect.Effect<A, unknown, any>,
+    ended: (exit: Exit.Exit<A, unknown>) => void
+  ): void {
     this.nesting++
-    const fiber = Effect.runForkWith(this.context)(effect)
+    const fiber = Effect.runForkWith(context as Context.Context<any>)(effect)
     this.fibers.set(slot, fiber)
     if (this.running.isEnding) fiber.interruptUnsafe()
     fiber.addObserver(ended)
