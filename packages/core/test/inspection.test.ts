@@ -207,6 +207,38 @@ describe("a stall", () => {
     )
   })
 
+  it.effect("is counted from when a producer was last let in, however much others read meanwhile", () => {
+    const gate = Latch.makeUnsafe(false)
+    return warnings((lines) =>
+      Effect.scoped(Effect.gen(function*() {
+        const record = yield* Tight
+        const other = yield* record.subscribe
+        const producer = yield* record.producer("test")
+        const waiting = yield* Effect.forkChild(Effect.forEach([1, 2, 3, 4], (value) => producer.produceAsync(value)))
+        yield* settle
+        // Room for 3; from now on "holds back", which has 1 in hand, lets nobody in.
+        assert.strictEqual(yield* other.recv, 1)
+        yield* settle
+        for (const value of [2, 3]) {
+          yield* TestClock.adjust("400 millis")
+          assert.strictEqual(yield* other.recv, value)
+          yield* settle
+        }
+        assert.isUndefined(waiting.pollUnsafe())
+        yield* TestClock.adjust("199 millis")
+        yield* settle
+        assert.deepStrictEqual(lines, [])
+        yield* TestClock.adjust("1 millis")
+        yield* settle
+        assert.strictEqual(lines.length, 1)
+        assert.match(lines[0]!, /no producer has got room for 1 s, held back by "holds back"$/)
+        yield* gate.open
+        yield* other.recv
+        yield* Fiber.join(waiting)
+      })).pipe(Effect.provide(App(() => gate.await)))
+    )
+  })
+
   it.effect("by a restarting reader says so, and ends with its backoff", () =>
     warnings((lines) =>
       Effect.scoped(Effect.gen(function*() {
