@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Consumer, Record, Topology, Transform } from "@sluice/core"
 import { Effect, Exit, Fiber, Latch, Layer, Logger, Metric, Schedule, Schema, Scope, Tracer } from "effect"
 import { TestClock } from "effect/testing"
+import { runtimeOf } from "../src/internal/recordRuntime.ts"
 import { settle } from "./support.ts"
 
 class Tight
@@ -311,7 +312,89 @@ describe("producers outside the topology", () => {
     }).pipe(Effect.provide(Tight.layer)))
 })
 
+describe("a released claim", () => {
+  /** Producers that wait under a claim for room in a record that nobody reads. */
+  const wait = Effect.fnUntraced(function*(record: Tight["Service"], name: string, count: number) {
+    const scope = yield* Scope.make()
+    const { produceAsync } = yield* Scope.provide(record.producer(name), scope)
+    const fibers = yield* Effect.forEach(
+      Array.from({ length: count }, (_, index) => index),
+      (value) => Effect.forkChild(produceAsync(value), { startImmediately: true })
+    )
+    yield* settle
+    return { release: Scope.close(scope, Exit.void), end: Fiber.interruptAll(fibers) }
+  })
+  const fill = (record: Tight["Service"]) =>
+    Effect.scoped(Effect.flatMap(record.producer("first"), ({ tryProduce }) => Effect.forEach([1, 2], tryProduce)))
+
+  it.effect("counts no producer as waiting, neither then nor once those that waited have ended", () =>
+    Effect.gen(function*() {
+      const record = yield* Tight
+      const { nobodyWaits } = runtimeOf("i/Tight", record)
+      yield* fill(record)
+      const released = yield* wait(record, "released", 3)
+      assert.isFalse(nobodyWaits.isOpen())
+      yield* released.release
+      assert.isTrue(nobodyWaits.isOpen())
+      // Those that have ended by now end nobody else's wait.
+      yield* released.end
+      yield* settle
+      assert.isTrue(nobodyWaits.isOpen())
+      const other = yield* wait(record, "other", 2)
+      assert.isFalse(nobodyWaits.isOpen())
+      yield* other.end
+      yield* settle
+      assert.isTrue(nobodyWaits.isOpen())
+      yield* other.release
+      assert.isTrue(nobodyWaits.isOpen())
+    }).pipe(Effect.provide(Tight.layer)))
+
+  it.effect("does not hold up a drain, which waits for who waits under the next claim", () =>
+    Effect.gen(function*() {
+      const gate = Latch.makeUnsafe(false)
+      const scope = yield* Scope.make()
+      const record = yield* Tight
+      yield* fill(record)
+      const released = yield* wait(record, "released", 3)
+      yield* released.release
+      yield* released.end
+      yield* Layer.buildWithScope(
+        Topology.layer(Consumer.layer(Tight, { name: "c", handle: () => gate.await }), {
+          onShutdown: () => Effect.void
+        }),
+        scope
+      )
+      yield* settle
+      yield* Effect.scoped(Effect.gen(function*() {
+        const { produceAsync } = yield* record.producer("next")
+        yield* produceAsync(3)
+        const waiting = yield* Effect.forkChild(Effect.exit(produceAsync(4)))
+        yield* settle
+        const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+        yield* settle
+        const early = [waiting, stopping].filter((fiber) => fiber.pollUnsafe() !== undefined)
+        yield* gate.open
+        yield* Fiber.join(stopping)
+        assert.deepStrictEqual([early.length, yield* Fiber.join(waiting)], [0, Exit.void])
+      }))
+    }).pipe(Effect.provide(Tight.layer)))
+})
+
 describe("a record of two topologies", () => {
+  it.effect("is no longer in use once the first has drained", () =>
+    Effect.gen(function*() {
+      const topology = (name: string) =>
+        Layer.build(Topology.layer(Consumer.layer(Ring, { name, handle: () => Effect.void }), {
+          onShutdown: () => Effect.void
+        }))
+      yield* Effect.scoped(topology("first"))
+      const faults = yield* Effect.match(Effect.scoped(topology("second")), {
+        onFailure: ({ faults }) => faults.map(({ _tag }) => _tag),
+        onSuccess: () => []
+      })
+      assert.notInclude(faults, "RecordInUse")
+    }).pipe(Effect.provide(Ring.layer)))
+
   it.effect("is refused while the first runs", () =>
     Effect.gen(function*() {
       const topology = (name: string) =>
