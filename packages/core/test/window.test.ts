@@ -1,4 +1,7 @@
-/** Random interleavings of all that a collector does with its window, each step compared with a table of sequences. */
+/**
+ * Random interleavings of all that a collector does with its window, each step compared with a table of sequences; and by
+ * name what they seldom come to.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Schema } from "effect"
 import { casesOf } from "../../../test/support/cases.ts"
@@ -294,6 +297,119 @@ const follow = (shape: typeof Shape.Type, steps: ReadonlyArray<Step>): void => {
   assert.strictEqual(window.watermark, window.fetched, "something is stuck")
   assert.strictEqual(window.inFlight, 0)
 }
+
+describe("a window", () => {
+  const windowOf = (options: Partial<WindowOptions> = {}) =>
+    new Window<number>({
+      committed: -1,
+      attempts: new Map(),
+      batchMax: 1,
+      batchBytesMax: Infinity,
+      batchWithin: 0,
+      maxReadAhead: 2,
+      maxInFlight: 10,
+      maxAttempts: 5,
+      order: "any",
+      remembersAttempts: true,
+      ...options
+    })
+  const push = (window: Window<number>, count: number) => {
+    const items = Array.from({ length: count }, (_, index): Item<number> => {
+      const sequence = window.fetched + 1 + index
+      return { sequence, at: 0, size: 1, unreadable: undefined, entry: sequence }
+    })
+    window.push(items, 0)
+  }
+  const commit = (window: Window<number>) => {
+    const uncommitted = window.uncommitted()
+    window.commit(uncommitted)
+    return uncommitted.attempts
+  }
+  /** The next batch, which needs no commit. */
+  const next = (window: Window<number>) => {
+    const found = window.next(0)
+    return found instanceof Piece ? found : assert.fail(`not handed out: ${found}`)
+  }
+  /** One that has gone on until an earlier holder cannot have had what it fetches. */
+  const beyondEarlierHolders = () => {
+    const window = windowOf()
+    for (let sequence = 0; sequence < 10; sequence++) {
+      push(window, 1)
+      if (sequence < 4) {
+        assert.strictEqual(window.next(0), "Commit")
+        commit(window)
+      }
+      window.ack(next(window), 0)
+      commit(window)
+    }
+    return window
+  }
+
+  it("hands out at once what cannot become fuller because there is no room for more", () => {
+    const window = windowOf({ batchMax: 10, batchWithin: 1000, maxReadAhead: 3, remembersAttempts: false })
+    push(window, 2)
+    assert.strictEqual(window.next(0), 1000)
+    push(window, 1)
+    assert.strictEqual(window.room(), 0)
+    assert.strictEqual(next(window).items.length, 3)
+  })
+
+  it("does not remember a first attempt that was not stored before, and any that was", () => {
+    const window = beyondEarlierHolders()
+    push(window, 1)
+    const first = next(window)
+    assert.deepStrictEqual([first.attempt, commit(window)], [1, new Map()])
+    // It has ended by itself, and so it counts.
+    window.release(first, 0, true, "no")
+    assert.deepStrictEqual(commit(window), new Map([[10, 1]]))
+    assert.strictEqual(window.next(0), "Commit")
+    assert.deepStrictEqual(commit(window), new Map([[10, 2]]))
+    assert.strictEqual(next(window).attempt, 2)
+    assert.deepStrictEqual(commit(window), new Map([[10, 2]]))
+    // What an earlier holder may have had is stored at its first.
+    const another = windowOf()
+    push(another, 1)
+    assert.strictEqual(another.next(0), "Commit")
+    commit(another)
+    assert.deepStrictEqual([next(another).attempt, commit(another)], [1, new Map([[0, 1]])])
+  })
+
+  it("hands out nothing fresh ahead of what waits for its attempt to be stored", () => {
+    const window = beyondEarlierHolders()
+    push(window, 2)
+    window.release(next(window), 0, true, "no")
+    // Two ask for a batch, and neither has stored anything yet.
+    assert.deepStrictEqual([window.next(0), window.next(0)], ["Commit", "Commit"])
+    commit(window)
+    assert.deepStrictEqual([next(window), next(window)].map(({ attempt, first }) => [first, attempt]), [[10, 2], [
+      11,
+      1
+    ]])
+  })
+
+  it("has something to commit once it has skipped what has expired", () => {
+    const window = windowOf()
+    window.skipTo(5, 0)
+    assert.isTrue(window.isDirty())
+    assert.strictEqual(window.uncommitted().through, 4)
+    commit(window)
+    assert.isFalse(window.isDirty())
+  })
+
+  it("that gives back what nobody has finished has something to commit: it was nobody's attempt", () => {
+    for (const isInHand of [true, false]) {
+      const window = windowOf()
+      push(window, 1)
+      assert.strictEqual(window.next(0), "Commit")
+      assert.deepStrictEqual(commit(window), new Map([[0, 1]]))
+      if (isInHand) next(window)
+      assert.isFalse(window.isDirty())
+      window.giveBackAll(0)
+      assert.isTrue(window.isDirty())
+      assert.deepStrictEqual(commit(window), new Map())
+    }
+  })
+})
 
 describe.each(casesOf("window model", { budget: 1000, full: 10_000 }))("seed $seed", ({ runs, seed }) => {
   it.prop(
