@@ -1,6 +1,8 @@
 /** The arithmetic underneath, as plain functions. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
+import { Option, Schema } from "effect"
 import { Backlog } from "../src/internal/backlog.ts"
+import { codecOf } from "../src/internal/codec.ts"
 import { Empty, Overrun } from "../src/internal/cursor.ts"
 import { cyclesOf, drawingOf, type Member } from "../src/internal/graph.ts"
 import { Latency } from "../src/internal/latency.ts"
@@ -133,6 +135,37 @@ describe("the graph", () => {
     assert.match(dot, /^digraph "topology"/)
     assert.include(dot, "[shape=cylinder, label=\"plant/Reading\"]")
     assert.include(dot, "[shape=box, label=\"alarms\"]")
+  })
+})
+
+describe("a codec", () => {
+  const utf8 = (...parts: ReadonlyArray<string | number>) =>
+    Uint8Array.from(parts.flatMap((part) => typeof part === "number" ? [part] : [...new TextEncoder().encode(part)]))
+  /** As it is on Node, and where there is no Buffer. */
+  const codecs = () => {
+    const make = () => codecOf({ schema: Schema.String })
+    vi.stubGlobal("Buffer", undefined)
+    const bare = make()
+    vi.unstubAllGlobals()
+    return [make(), bare]
+  }
+  it("decodes no bytes that are not UTF-8, rather than a text that nobody wrote", () => {
+    const wrong = [[0xff], [0xc3], [0xe2, 0x82], [0xc0, 0xaf], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80]]
+    for (const codec of codecs()) {
+      for (const bytes of wrong) {
+        assert.deepStrictEqual(codec.decode(0, utf8("\"a", ...bytes, "b\"")), Option.none(), String(bytes))
+      }
+    }
+  })
+  it("gives back every text, also one that has the character by which wrong bytes are replaced", () => {
+    for (const codec of codecs()) {
+      for (const text of ["", "tea", "\uFFFD", "a\uFFFDb€𝄞", "\u0000\u007f\u0080\uffff"]) {
+        const { buffer, byteLength } = utf8("[", JSON.stringify(text), "]")
+        // A view of what an engine has read.
+        assert.deepStrictEqual(codec.decode(0, new Uint8Array(buffer, 1, byteLength - 2)), Option.some(text))
+        assert.deepStrictEqual(codec.decode(0, codec.encode(text)), Option.some(text))
+      }
+    }
   })
 })
 
