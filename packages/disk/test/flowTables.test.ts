@@ -84,7 +84,28 @@ const allPages = <A>(
   }
   return all
 }
-const check = (chance: Chance, { tables }: Subject, model: Model): void => {
+/** Each edge that is settled, by which attempt of its upstream, and how that had ended. */
+const marksOf = ({ database }: Subject): ReadonlyArray<unknown> =>
+  database.prepare(
+    `SELECT u.id || ' ▶ ' || e.id || '/' || number AS edge, edges.attempt AS "by", succeeded FROM edges
+     JOIN executions u ON u.key = upstream JOIN executions e ON e.key = execution
+     WHERE edges.attempt IS NOT NULL ORDER BY edge`
+  ).all().map((mark) => ({ ...mark }))
+const marksIn = ({ executions }: Model) =>
+  executions.flatMap(({ executionId, groups }) =>
+    groups.flatMap(({ edges }, number) =>
+      edges.flatMap(({ settled, upstream }) =>
+        settled === undefined ? [] : [{
+          edge: `${upstream} ▶ ${executionId}/${number}`,
+          by: settled.by,
+          succeeded: Number(settled.succeeded)
+        }]
+      )
+    )
+  ).toSorted((a, b) => a.edge < b.edge ? -1 : 1)
+
+const check = (chance: Chance, subject: Subject, model: Model): void => {
+  const { tables } = subject
   const limit = 1 + chance.below(6)
   for (const state of states) {
     const expected = model.executions.filter((entry) => entry.state === state).map(shown)
@@ -102,6 +123,7 @@ const check = (chance: Chance, { tables }: Subject, model: Model): void => {
   const order = model.executions.filter(hasEnded).map(({ executionId }) => executionId)
   assert.deepStrictEqual(due, order.filter((id) => due.includes(id)), "what is unsettled has ended, in order")
   for (const id of unsettled(model)) assert.include(due, id, "what is unsettled is told")
+  assert.deepStrictEqual(marksOf(subject), marksIn(model), "by what each edge is settled")
   const { completions } = tables.read(0, {})
   assert.deepStrictEqual(
     completions.map(({ attempt, executionId, outcome }) => `${executionId}/${attempt} ${outcome}`),
@@ -163,4 +185,39 @@ describe("random flows", () => {
       for (let left = runs; left > 0; left--) program(seeds.seed())
     }, 600_000)
   }
+})
+
+describe("an edge", () => {
+  it("has the attempt of its upstream that settled it: by a promotion, when it was added, and judged anew", () => {
+    const subject = new Subject()
+    const step = (step: Step) => assert.notProperty(subject.step(step), "refused", JSON.stringify(step))
+    const add = (executionId: string, ...upstreams: ReadonlyArray<string>) =>
+      step({ _tag: "Add", execution: { executionId, groups: [{ policy: "allOf", upstreams }] } })
+    const end = (executionId: string, attempt: number) =>
+      step({ _tag: "Complete", end: { executionId, attempt, outcome: "succeeded" } })
+    const replay = (executionId: string) => step({ _tag: "Replay", executionId })
+    for (const id of ["a", "open"]) add(id)
+    add("promoted", "a", "open")
+    for (const attempt of [1, 2, 3]) {
+      end("a", attempt)
+      if (attempt < 3) replay("a")
+    }
+    assert.deepStrictEqual(marksOf(subject), [])
+    step({ _tag: "Promote", executionId: "a" })
+    add("added", "a")
+    add("waits", "open")
+    step({ _tag: "AddEdge", edge: { executionId: "waits", upstream: "a", group: 0 } })
+    const marks = (of: { readonly [executionId: string]: number }) =>
+      Object.entries(of).map(([executionId, by]) => ({ edge: `a ▶ ${executionId}/0`, by, succeeded: 1 }))
+    assert.deepStrictEqual(marksOf(subject), marks({ added: 3, promoted: 3, waits: 3 }))
+    end("added", 1)
+    replay("a")
+    // Those that are blocked wait for the new attempt; what was ready by the earlier one stays so.
+    assert.deepStrictEqual(marksOf(subject), marks({ added: 3 }))
+    end("a", 4)
+    replay("added")
+    step({ _tag: "Promote", executionId: "a" })
+    assert.deepStrictEqual(marksOf(subject), marks({ added: 4, promoted: 4, waits: 4 }))
+    subject.database.close()
+  })
 })
