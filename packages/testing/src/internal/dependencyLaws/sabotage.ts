@@ -145,6 +145,36 @@ export const sweeping = altered((store) => {
       )
   }
 })
+/** A replay loses its edges where one of them is from what is blocked. */
+export const heedless = altered((store) => {
+  const upstreams = new Map<string, ReadonlyArray<string>>()
+  const lost = new Set<string>()
+  const kept = (executions: ReadonlyArray<string>) => executions.filter((executionId) => !lost.has(executionId))
+  return {
+    add: (execution) => {
+      upstreams.set(execution.executionId, execution.groups?.flatMap(({ upstreams }) => upstreams) ?? [])
+      return store.add(execution)
+    },
+    replay: (executionId) =>
+      Effect.flatMap(
+        Effect.forEach(upstreams.get(executionId) ?? [], (upstream) => store.get(upstream)),
+        (found) => {
+          if (found.some((one) => Option.isSome(one) && one.value.state === "blocked")) lost.add(executionId)
+          return store.replay(executionId)
+        }
+      ),
+    promote: (executionId) =>
+      Effect.map(store.promote(executionId), ({ promoted, skipped }) => ({
+        promoted: kept(promoted),
+        skipped: kept(skipped)
+      })),
+    get: (executionId) =>
+      Effect.map(
+        store.get(executionId),
+        Option.map((found) => lost.has(executionId) ? { ...found, state: "blocked" as const } : found)
+      )
+  }
+})
 /** A replay answers as it should, and what waited goes on as if the upstream had succeeded. */
 export const unmoved = altered((store) => {
   const replayed = new Set<string>()

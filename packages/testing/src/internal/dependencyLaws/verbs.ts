@@ -8,6 +8,7 @@ import {
   backwards,
   boastful,
   hasty,
+  heedless,
   looking,
   misnaming,
   obliging,
@@ -16,7 +17,7 @@ import {
   sweeping,
   unmoved
 } from "./sabotage.ts"
-import { add, allOf, are, end, group, open, promotes, refuses, replay, tells } from "./steps.ts"
+import { add, allOf, are, end, group, open, promotes, refuses, replay, settleAll, tells } from "./steps.ts"
 
 const identity = law("an execution is as it was added", {
   check: Effect.fnUntraced(function*(subject) {
@@ -224,6 +225,48 @@ const replaying = law("a replay is judged by how its upstreams are now, under th
   broken: looking("replay")
 })
 
+const replayedBelow = law("a replay waits for all of its upstreams, also for one that is blocked itself", {
+  check: Effect.fnUntraced(function*(subject) {
+    const { store, told } = yield* open(subject)
+    for (const name of ["root", "other"]) yield* add(store, name)
+    yield* add(store, "above", allOf("root"))
+    yield* add(store, "both", allOf("above", "other"))
+    yield* add(store, "either", group("anyOf", "above"), allOf())
+    for (const name of ["both", "either"]) {
+      yield* end(store, name, "cancelled")
+      yield* replay(store, name)
+    }
+    yield* are(store, { above: "blocked/1", both: "blocked/2", either: "blocked/2" })
+    yield* end(store, "other")
+    yield* promotes(store, "other")
+    yield* end(store, "root")
+    yield* promotes(store, "root", ["above"])
+    yield* are(store, { above: "ready/1", both: "blocked/2", either: "blocked/2" })
+    yield* end(store, "above")
+    yield* promotes(store, "above", ["both", "either"])
+    yield* are(store, { both: "ready/2", either: "ready/2" })
+    // Blocked anew, since it is replayed as well: what its first attempt has settled is settled no more.
+    yield* end(store, "both", "succeeded", 2)
+    for (const name of ["root", "above", "both"]) yield* replay(store, name)
+    yield* are(store, { root: "ready/2", above: "blocked/2", both: "blocked/3", either: "ready/2" })
+    yield* end(store, "root", "failed", 2)
+    yield* same("what a walk settles", yield* settleAll(store), { promoted: [], skipped: ["above", "both"] })
+    yield* are(store, { above: "skipped/2", both: "skipped/3", either: "ready/2" })
+    yield* tells(told, [
+      "both/1 cancelled",
+      "either/1 cancelled",
+      "other/1 succeeded",
+      "root/1 succeeded",
+      "above/1 succeeded",
+      "both/2 succeeded",
+      "root/2 failed",
+      "above/2 skipped",
+      "both/3 skipped"
+    ])
+  }),
+  broken: heedless
+})
+
 const waiting = law("what is still blocked waits for the new attempt of what is replayed", {
   check: Effect.fnUntraced(function*(subject) {
     const { store } = yield* open(subject)
@@ -326,6 +369,7 @@ export const verbs: ReadonlyArray<Law> = [
   again,
   cancelling,
   replaying,
+  replayedBelow,
   waiting,
   staying,
   listing,
