@@ -125,6 +125,26 @@ export const hasty = altered((store) => ({
       (found) => store.complete({ ...end, attempt: Option.isSome(found) ? found.value.attempt : end.attempt })
     )
 }))
+/** The failure from which an edge is added counts at once, and again when that is promoted. */
+export const recounting = altered((store) => {
+  const counted = new Map<string, Array<string>>()
+  return {
+    addEdge: (edge) => {
+      counted.set(edge.upstream, [...counted.get(edge.upstream) ?? [], edge.executionId])
+      return store.addEdge(edge)
+    },
+    promote: (executionId) =>
+      Effect.gen(function*() {
+        const { promoted, skipped } = yield* store.promote(executionId)
+        const again = counted.get(executionId) ?? []
+        counted.delete(executionId)
+        for (const one of again) {
+          yield* Effect.ignore(store.complete({ executionId: one, attempt: 1, outcome: "failed" }))
+        }
+        return { promoted, skipped: [...skipped, ...again] }
+      })
+  }
+})
 /** It says that it has ended what had ended. */
 export const boastful = altered((store) => ({ complete: (end) => Effect.as(store.complete(end), true) }))
 /** A replay replays what waited for it, too. */

@@ -13,6 +13,7 @@ import {
   misnaming,
   obliging,
   overfull,
+  recounting,
   selective,
   sweeping,
   unmoved
@@ -89,6 +90,41 @@ const edges = law("an edge that is added is waited for, and settled at once wher
     ])
   }),
   broken: looking("addEdge")
+})
+
+const counted = law("an edge from what has failed counts once, whether that is promoted before it is added or after", {
+  check: Effect.fnUntraced(function*(subject) {
+    const { store, told } = yield* open(subject)
+    yield* add(store, "open")
+    for (const name of ["before", "after"]) {
+      yield* add(store, name)
+      yield* add(store, `skipped ${name}`, allOf(name))
+      yield* add(store, `waits ${name}`, group("anyOf", "open"))
+      yield* end(store, name, "failed")
+    }
+    yield* promotes(store, "before", [], ["skipped before"])
+    for (const name of ["before", "after"]) {
+      const edge = store.addEdge({ executionId: `waits ${name}`, upstream: name, group: 0 })
+      yield* same(`what waits ${name}`, (yield* valueOf("addEdge", edge)).state, "blocked")
+    }
+    yield* promotes(store, "after", [], ["skipped after"])
+    for (let time = 0; time < 2; time++) for (const name of ["before", "after"]) yield* promotes(store, name)
+    yield* are(store, { "waits before": "blocked/1", "waits after": "blocked/1" })
+    // Taken back by a replay it counts no more, and then once again.
+    for (const name of ["before", "after"]) {
+      yield* replay(store, name)
+      yield* end(store, name, "expired", 2)
+      for (let time = 0; time < 2; time++) yield* promotes(store, name)
+    }
+    yield* are(store, { "waits before": "blocked/1", "waits after": "blocked/1" })
+    yield* end(store, "open")
+    yield* promotes(store, "open", ["waits before", "waits after"])
+    yield* tells(told, [
+      ...["before", "after"].flatMap((name) => [`${name}/1 failed`, `skipped ${name}/1 skipped`, `${name}/2 expired`]),
+      "open/1 succeeded"
+    ])
+  }),
+  broken: recounting
 })
 
 const cycles = law("an edge that would close a cycle is refused, as is one from or to what cannot have it", {
@@ -363,6 +399,7 @@ export const verbs: ReadonlyArray<Law> = [
   identity,
   adding,
   edges,
+  counted,
   cycles,
   naming,
   attempts,
