@@ -102,6 +102,23 @@ export const looking = <Verb extends "addEdge" | "replay">(verb: Verb) =>
     const look = (executionId: string) => Effect.map(store.get(executionId), Option.getOrThrow)
     return verb === "replay" ? { replay: look } : { addEdge: ({ executionId }) => look(executionId) }
   })
+/** It looks for a cycle on every way that leads up, however many of them meet again. */
+export const wandering = altered((store) => {
+  const above = new Map<string, Set<string>>()
+  const leadsTo = (from: string, to: string): boolean =>
+    from === to || Array.from(above.get(from) ?? []).some((upstream) => leadsTo(upstream, to))
+  return {
+    add: (execution) => {
+      above.set(execution.executionId, new Set(execution.groups?.flatMap(({ upstreams }) => upstreams)))
+      return store.add(execution)
+    },
+    addEdge: (edge) =>
+      Effect.suspend(() => {
+        if (!leadsTo(edge.upstream, edge.executionId)) above.get(edge.executionId)?.add(edge.upstream)
+        return store.addEdge(edge)
+      })
+  }
+})
 /** What it would refuse it takes for done. */
 export const obliging = (reason: Completion.FlowError["reason"]) =>
   altered((store) => {

@@ -1,7 +1,7 @@
 /** Laws on what adds, ends, replays and reads executions. */
 import { Completion } from "@sluice/core"
-import { Effect, Exit, Option } from "effect"
-import { answers, same, valueOf } from "../trial.ts"
+import { Clock, Effect, Exit, Option, type Scope } from "effect"
+import { answers, Mismatch, same, valueOf } from "../trial.ts"
 import { type Law, law } from "./law.ts"
 import {
   anonymous,
@@ -16,7 +16,8 @@ import {
   recounting,
   selective,
   sweeping,
-  unmoved
+  unmoved,
+  wandering
 } from "./sabotage.ts"
 import { add, allOf, are, end, group, open, promotes, refuses, replay, settleAll, tells } from "./steps.ts"
 
@@ -158,6 +159,54 @@ const cycles = law("an edge that would close a cycle is refused, as is one from 
     yield* promotes(store, "e0", ["e1"])
   }),
   broken: obliging("cycle")
+})
+
+/** Milliseconds: far more than an edge takes, and far less than 2^40 ways do. */
+const edgeWithin = 1000
+const layers = 40
+const lattice = law("an edge is judged in time, however many ways lead up and down from it", {
+  check: Effect.fnUntraced(function*(subject) {
+    const { store } = yield* open(subject)
+    // Not the check's clock, by which nothing takes time.
+    const clock = Clock.Clock.defaultValue()
+    /** One of two, since a busy machine may be late with the first. */
+    const inTime = Effect.fnUntraced(function*(
+      what: string,
+      ...edges: ReadonlyArray<Effect.Effect<void, Mismatch, Scope.Scope>>
+    ) {
+      const times: Array<number> = []
+      for (const edge of edges) {
+        const began = clock.currentTimeMillisUnsafe()
+        yield* edge
+        times.push(clock.currentTimeMillisUnsafe() - began)
+        if (times.at(-1)! <= edgeWithin) return
+      }
+      return yield* new Mismatch({ expected: `${what} within ${edgeWithin} ms`, seen: `${times.join(" and ")} ms` })
+    })
+    const adds = (executionId: string, upstream: string, index = 0) =>
+      Effect.flatMap(
+        valueOf("addEdge", store.addEdge({ executionId, upstream, group: index })),
+        ({ state }) => same(`${executionId} with an edge from ${upstream}`, state, "blocked")
+      )
+    const closes = (executionId: string, upstream: string) =>
+      refuses(`addEdge(${executionId}, ${upstream})`, store.addEdge({ executionId, upstream, group: 0 }), "cycle")
+    for (const name of ["never", "other"]) yield* add(store, name)
+    const groups = Array.from({ length: layers }, () => allOf("never"))
+    for (const name of ["left 0", "right 0", "apart"]) yield* add(store, name, ...groups)
+    // Twice as many ways with each layer: what follows all of them is late long before it would take for ever.
+    for (let layer = 1; layer < layers; layer++) {
+      const [left, right] = [`left ${layer}`, `right ${layer}`]
+      for (const name of [left, right]) yield* add(store, name, allOf(`left ${layer - 1}`, `right ${layer - 1}`))
+      yield* inTime(`an edge below ${layer} layers`, adds("apart", left), adds("apart", right))
+      yield* inTime(
+        `an edge above ${layer} layers`,
+        adds("left 0", "other", layer),
+        adds("right 0", "other", layer)
+      )
+      yield* inTime(`a cycle of ${layer} layers`, closes("left 0", right), closes("right 0", left))
+    }
+  }),
+  broken: wandering
 })
 
 const naming = law("a refusal names the execution that its verb was called for", {
@@ -401,6 +450,7 @@ export const verbs: ReadonlyArray<Law> = [
   edges,
   counted,
   cycles,
+  lattice,
   naming,
   attempts,
   again,
