@@ -3,11 +3,12 @@ import type { Completion } from "@sluice/core"
 import { Effect, Option, Result, Stream } from "effect"
 import { Mismatch, render, same, settle, valueOf } from "../trial.ts"
 import { type Law, law } from "./law.ts"
-import { onSignals, withoutCursors, withoutFilter, withoutFrom, withoutGaps } from "./sabotage.ts"
+import { hurrying, onSignals, withoutCursors, withoutFilter, withoutFrom, withoutGaps } from "./sabotage.ts"
 import {
   attemptsOf,
   end,
   firsts,
+  gapsOf,
   hears,
   listen,
   meetsGap,
@@ -156,6 +157,35 @@ const expired = law(
   }
 )
 
+const oldest = law("who resumes from what has expired hears, after the gap, all that is kept from the oldest on", {
+  applies: ({ history, resume }) => history && resume,
+  check: Effect.fnUntraced(function*(subject) {
+    const worked = yield* open(subject, { history: 4 })
+    const first = yield* listen(worked.backend)
+    yield* end(subject, worked, names(20))
+    yield* hears("a subscriber", first, firsts(names(20)))
+    const resume = Effect.fnUntraced(function*(index: number) {
+      const resumed = yield* listen(worked.backend, { from: yield* cursorOf(first, `e${index}`) })
+      for (let turn = 0; turn < 8 && attemptsOf(resumed).at(-1) !== "e19/1"; turn++) yield* settle
+      yield* resumed.close
+      return resumed
+    })
+    // What is kept is what follows the first cursor that has not expired.
+    let whole = 19
+    while (whole > 0 && gapsOf(yield* resume(whole - 1)).length === 0) whole--
+    yield* same("whether any cursor has expired", whole > 0, true)
+    for (const index of [0, whole - 1]) {
+      const { heard } = yield* resume(index)
+      yield* same(
+        `what is heard after e${index}`,
+        heard.map((signal) => signal._tag === "Gap" ? signal.reason : signal.payload.executionId),
+        ["cursorExpired", ...names(20).slice(whole + 1)]
+      )
+    }
+  }),
+  broken: hurrying
+})
+
 const noResume = law("a cursor that it cannot resume from is refused as resumeUnsupported", {
   check: Effect.fnUntraced(function*(subject) {
     const { backend } = yield* open(subject)
@@ -218,6 +248,7 @@ export const choosing: ReadonlyArray<Law> = [
   cursors,
   resumingFiltered,
   expired,
+  oldest,
   noResume,
   lagging,
   since

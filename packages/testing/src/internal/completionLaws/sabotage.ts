@@ -40,6 +40,12 @@ export const swapping = onSignals(Stream.mapAccum(
   (held, signal) => held === undefined ? [signal, []] as const : [undefined, [signal, held]] as const
 ))
 
+/** It passes over the first completion after each gap. */
+export const hurrying = onSignals(Stream.mapAccum(
+  () => false,
+  (isAfterGap, signal) => [signal._tag === "Gap", isAfterGap && signal._tag === "Completion" ? [] : [signal]] as const
+))
+
 /** It attaches once somebody asks for what it tells. */
 export const lazy = onBackend(({ subscribe }) => ({
   subscribe: (options) => Effect.succeed(Stream.unwrap(Effect.orDie(subscribe(options))))
