@@ -1,9 +1,10 @@
 /** Laws on what finds, later, whatever was missed: `unsettled`, in pages that nothing starves, and verbs that leave no half. */
-import { Effect, Exit } from "effect"
+import { Completion, Topology } from "@sluice/core"
+import { Effect, Exit, Layer } from "effect"
 import { attemptsOf, payloadsOf } from "../completionLaws/steps.ts"
-import { everyInterrupt, Mismatch, rest, same, settle, startStepwise, Turn } from "../trial.ts"
+import { everyInterrupt, Mismatch, pass, rest, same, settle, startStepwise, Turn } from "../trial.ts"
 import { type Law, law } from "./law.ts"
-import { backwards, blind, counting, dropping, halving, onePaged, waitless } from "./sabotage.ts"
+import { backwards, blind, counting, discreet, dropping, halving, onePaged, waitless } from "./sabotage.ts"
 import { add, allOf, are, end, open, promote, replay, settleAll, stateOf, walk } from "./steps.ts"
 
 const upstreams = (count: number) => Array.from({ length: count }, (_, index) => `e${index}`)
@@ -92,6 +93,26 @@ const fair = law("neither what is blocked for good nor what always fails to prom
     yield* are(store, { "after last": "ready/1", "blocked e0": "blocked/1", "both e0": "blocked/1" })
   }),
   broken: onePaged
+})
+
+const skipping = law("a reconciler that nobody wakes goes down a chain of skips in one go", {
+  check: Effect.fnUntraced(function*(subject) {
+    const { store } = yield* open(subject)
+    const names = upstreams(Math.min(50, subject.promises.executions))
+    for (const [index, name] of names.entries()) {
+      yield* add(store, name, ...index === 0 ? [] : [allOf(names[index - 1]!)])
+    }
+    yield* end(store, names[0]!, "failed")
+    const reconciling = Completion.reconciler({ name: "reconciler", store, every: "1000 hours" })
+    yield* Effect.orDie(Layer.build(Topology.layer(reconciling, { onShutdown: () => Effect.void, metrics: false })))
+    const last = names.at(-1)!
+    for (let look = 0; look < 4 * names.length; look++) {
+      if ((yield* stateOf(store, last)) !== "blocked/1") break
+      yield* pass(32)
+    }
+    yield* are(store, { [last]: names.length > 1 ? "skipped/1" : "failed/1" })
+  }),
+  broken: discreet
 })
 
 const completing = law("complete that is interrupted has ended the attempt and told of it, or has done nothing", {
@@ -196,4 +217,4 @@ const interruptedAfter = Effect.fnUntraced(function*<A, E>(turns: number, hasty:
   return late
 })
 
-export const finding: ReadonlyArray<Law> = [order, moving, settled, fair, completing, promoting, others]
+export const finding: ReadonlyArray<Law> = [order, moving, settled, fair, skipping, completing, promoting, others]

@@ -236,6 +236,10 @@ export const shortSighted = altered((store) => ({
         ? Effect.succeed({ promoted: [], skipped: [] })
         : store.promote(executionId))
 }))
+/** It says nothing of what it has skipped: a reconciler forgets it, and waits. */
+export const discreet = altered((store) => ({
+  promote: (executionId) => Effect.map(store.promote(executionId), (settled) => ({ ...settled, skipped: [] }))
+}))
 
 /** It has the first page, and no other. */
 export const onePaged = altered((store) => ({
