@@ -15,9 +15,8 @@ import {
   Stream
 } from "effect"
 import { MaxOpsBeforeYield } from "effect/Scheduler"
-import { TestClock } from "effect/testing"
 import { Faults } from "./faultyLog.ts"
-import { settle } from "./support.ts"
+import { adjust, settle } from "./support.ts"
 
 class Value extends Record.Service<Value>()("c/Value", { schema: Schema.Int, writers: "many" }) {}
 class Parked extends Record.Service<Parked>()("c/Parked", {
@@ -98,7 +97,7 @@ describe("take", () => {
         for (const exit of exits) yield* (yield* takeOpen(collector)).end(exit)
         yield* settle
         assert.strictEqual((yield* collector.progress).committed, 0n)
-        yield* TestClock.adjust("1 second")
+        yield* adjust("1 second")
         const again = [yield* takeOpen(collector), yield* takeOpen(collector), yield* takeOpen(collector)]
         assert.deepStrictEqual(firsts(again.map(({ batch }) => batch)), [1, 2, 3])
         assert.deepStrictEqual(again.map(({ batch }) => batch.attempt), [2, 2, 2])
@@ -152,7 +151,7 @@ describe("take", () => {
         yield* produce(1)
         assert.strictEqual(yield* tagOf(Effect.scoped(collector.take)), "LogFailed")
         const taking = yield* Effect.forkChild(Effect.scoped(collector.take))
-        yield* TestClock.adjust("200 millis")
+        yield* adjust("200 millis")
         assert.deepStrictEqual((yield* Fiber.join(taking)).values, [1])
       })
     ))
@@ -163,7 +162,7 @@ describe("take", () => {
         faults.reads = 1
         const collector = yield* Collector.make(Value, { group: "g" })
         yield* produce(1)
-        yield* TestClock.adjust("1 second")
+        yield* adjust("1 second")
         yield* (yield* takeOpen(collector)).end()
         const waiting = yield* Effect.forkChild(takeOpen(collector))
         yield* settle
@@ -247,10 +246,10 @@ describe("batches", () => {
         const collector = yield* Collector.make(Value, { group: "g", batch: { max: 3, within: "1 second" } })
         yield* produce(1)
         const first = yield* Effect.forkChild(takeOpen(collector))
-        yield* TestClock.adjust("900 millis")
+        yield* adjust("900 millis")
         assert.isUndefined(first.pollUnsafe())
         yield* produce(2)
-        yield* TestClock.adjust("100 millis")
+        yield* adjust("100 millis")
         assert.deepStrictEqual((yield* Fiber.join(first)).batch.values, [1, 2])
         yield* produce(3, 4, 5)
         assert.deepStrictEqual((yield* takeOpen(collector)).batch.values, [3, 4, 5])
@@ -399,9 +398,9 @@ describe("acks", () => {
         assert.include(error.message, "settle the batch that begins at 0 first")
         yield* collector.release(a.batch, { delay: "1 second" })
         const next = yield* Effect.forkChild(takeOpen(collector))
-        yield* TestClock.adjust("999 millis")
+        yield* adjust("999 millis")
         assert.isUndefined(next.pollUnsafe())
-        yield* TestClock.adjust("1 millis")
+        yield* adjust("1 millis")
         const again = yield* Fiber.join(next)
         assert.deepStrictEqual([again.batch.first, again.batch.attempt], [0n, 2])
         yield* collector.ack(again.batch)
@@ -481,9 +480,9 @@ describe("commits", () => {
         yield* settle
         assert.deepStrictEqual(faults.stored.map(({ through }) => through), [2n])
         yield* (yield* takeOpen(collector)).end()
-        yield* TestClock.adjust("999 millis")
+        yield* adjust("999 millis")
         assert.strictEqual(faults.stored.length, 1)
-        yield* TestClock.adjust("1 millis")
+        yield* adjust("1 millis")
         yield* settle
         assert.deepStrictEqual(faults.stored.map(({ through }) => through), [2n, 3n])
       })
@@ -500,7 +499,7 @@ describe("commits", () => {
           yield* settle
           assert.deepInclude(yield* collector.progress, { watermark: 0n, committed: -1n })
           // A holder that takes over now has at most what was stored, and at least what was not settled.
-          yield* TestClock.adjust("1 second")
+          yield* adjust("1 second")
           yield* settle
           assert.deepInclude(yield* collector.progress, { watermark: 0n, committed: 0n })
           const next = yield* Collector.make(Value, { group: "g" })
@@ -545,16 +544,16 @@ describe("retries", () => {
         yield* produce(0, 1, 2)
         yield* (yield* takeOpen(collector)).end(Exit.fail("first"))
         yield* (yield* takeOpen(collector)).end()
-        yield* TestClock.adjust("1 second")
+        yield* adjust("1 second")
         const again = yield* takeOpen(collector)
         assert.deepStrictEqual([again.batch.first, again.batch.attempt], [0n, 2])
         yield* again.end(Exit.fail("second"))
-        yield* TestClock.adjust("1 second")
+        yield* adjust("1 second")
         assert.deepStrictEqual((yield* takeOpen(collector)).batch.values, [2])
         const third = yield* Effect.forkChild(takeOpen(collector))
-        yield* TestClock.adjust("999 millis")
+        yield* adjust("999 millis")
         assert.isUndefined(third.pollUnsafe())
-        yield* TestClock.adjust("1 millis")
+        yield* adjust("1 millis")
         assert.strictEqual((yield* Fiber.join(third)).batch.attempt, 3)
       })
     ))
@@ -613,7 +612,7 @@ describe("retries", () => {
         yield* (yield* takeOpen(collector)).end()
         yield* settle
         assert.deepInclude(yield* collector.progress, { watermark: -1n, holes: 1 })
-        yield* TestClock.adjust("10 seconds")
+        yield* adjust("10 seconds")
         yield* settle
         assert.deepInclude(yield* collector.progress, { watermark: 1n, holes: 0 })
       })
@@ -691,7 +690,7 @@ describe("rejection", () => {
         const { batch } = yield* takeOpen(collector)
         assert.strictEqual(yield* tagOf(collector.reject(batch, "bad")), "LogFailed")
         assert.strictEqual(yield* tagOf(collector.ack(batch)), "AlreadyAcked")
-        yield* TestClock.adjust("1 second")
+        yield* adjust("1 second")
         assert.deepStrictEqual(yield* reader.recv, { sequence: 0n, attempts: 1, reason: "bad" })
         yield* collector.reject((yield* takeOpen(collector)).batch, "worse")
         assert.strictEqual(yield* collector.flush, 1n)
@@ -844,11 +843,11 @@ describe("the warning of a stall", () => {
           yield* (yield* takeOpen(collector)).end()
           const { batch } = yield* takeOpen(collector)
           yield* (yield* takeOpen(collector)).end()
-          yield* TestClock.adjust("9 seconds")
+          yield* adjust("9 seconds")
           yield* batch.inProgress
-          yield* TestClock.adjust("9 seconds")
+          yield* adjust("9 seconds")
           yield* batch.inProgress
-          yield* TestClock.adjust("21 seconds")
+          yield* adjust("21 seconds")
         }))
         const stalls = lines.filter((line) => line.includes("is stalled"))
         assert.strictEqual(stalls.length, 2, lines.join("\n"))
@@ -899,7 +898,7 @@ describe("options", () => {
 
 // ---- Collector.layer
 
-const passing = Effect.forever(TestClock.adjust("1 second"))
+const passing = Effect.forever(adjust("1 second"))
 const quiet = { onShutdown: () => Effect.void }
 
 describe("as a component", () => {
@@ -967,7 +966,7 @@ describe("as a component", () => {
           yield* settle
           assert.isUndefined(done.pollUnsafe())
           assert.deepStrictEqual(seen, [[0, 1], [1, 1], [2, 1], [3, 1], [4, 1]])
-          yield* TestClock.adjust("1 second")
+          yield* adjust("1 second")
           yield* Fiber.join(done)
           assert.deepStrictEqual(seen.slice(5), [[1, 2], [2, 2], [3, 2]])
           assert.deepInclude((yield* snapshot).components[0], { handled: 5, abandoned: 3, restarts: 0 })
@@ -1005,7 +1004,7 @@ describe("as a component", () => {
                     yield* settle
                   }
                   assert.isAtMost(Math.abs(accepted - produced), 2, `accepted ${accepted}`)
-                  yield* TestClock.adjust("31 seconds")
+                  yield* adjust("31 seconds")
                   assert.deepStrictEqual(seen, [0, 1, 3, 4, 5])
                   yield* Deferred.succeed(over, undefined)
                 }).pipe(Effect.scoped, Effect.provide(App), Effect.raceFirst(Effect.andThen(shut, passing)))
@@ -1068,7 +1067,7 @@ describe("as a component", () => {
         )
         yield* Effect.gen(function*() {
           yield* produce(0, 1)
-          yield* TestClock.adjust("5 seconds")
+          yield* adjust("5 seconds")
           assert.deepStrictEqual(seen, [0, 1])
           const { components } = yield* (yield* Topology.Topology).snapshot
           assert.strictEqual(components[0]!.restarts, 2)
@@ -1138,7 +1137,7 @@ describe("as a component", () => {
         const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
         yield* settle
         yield* Deferred.succeed(go, undefined)
-        yield* TestClock.adjust("1 second")
+        yield* adjust("1 second")
         yield* Fiber.join(closing)
         assert.deepInclude(yield* reader.recv, { sequence: 0n, reason: "poison" })
         assert.strictEqual(faults.stored.at(-1)!.through, 0n)
@@ -1164,7 +1163,7 @@ describe("as a component", () => {
         yield* settle
         assert.deepStrictEqual(faults.stored.at(-1)!.attempts, new Map([[0n, 1]]))
         const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
-        yield* TestClock.adjust("7 seconds")
+        yield* adjust("7 seconds")
         yield* Fiber.join(closing)
         assert.deepStrictEqual(faults.stored.at(-1), { through: -1n, attempts: new Map() })
       })
@@ -1189,9 +1188,9 @@ describe("as a component", () => {
           { onShutdown: (value) => Effect.sync(() => void (report = value)), drainTimeout: "1 hour" }
         )
         yield* Layer.buildWithScope(App, scope)
-        yield* TestClock.adjust("1 second")
+        yield* adjust("1 second")
         const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
-        yield* Effect.raceFirst(Fiber.join(closing), Effect.forever(TestClock.adjust("100 millis")))
+        yield* Effect.raceFirst(Fiber.join(closing), Effect.forever(adjust("100 millis")))
         assert.isTrue(report!.withinDeadline)
       }), { capacity: 4 }))
 

@@ -2,8 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Consumer, Record, Source, Topology, Transform } from "@sluice/core"
 import { Context, Effect, Exit, Fiber, Latch, Layer, Schedule, Schema, Scope, Stream } from "effect"
 import { MaxOpsBeforeYield } from "effect/Scheduler"
-import { TestClock } from "effect/testing"
-import { settle } from "./support.ts"
+import { adjust, settle } from "./support.ts"
 
 const bounded = { kind: "Bounded", capacity: 100 } as const
 class A extends Record.Service<A>()("t/A", { schema: Schema.Int, buffer: bounded }) {}
@@ -34,7 +33,14 @@ const started = <R>(components: Layer.Layer<never, never, R>, options?: { readon
         Effect.flatMap(Context.get(context, A).producer("test"), ({ produceAsync }) =>
           Effect.forEach(values, (value) => produceAsync(value), { discard: true }))
       )
-    return { context, topology, component, stop, produce, reports }
+    /** All of them in one step, so that nobody reads in between. */
+    const burst = (values: Iterable<number>) =>
+      Effect.scoped(
+        Effect.map(Context.get(context, A).producer("test"), ({ produceUnsafe }) => {
+          for (const value of values) assert.strictEqual(produceUnsafe(value), "Accepted")
+        })
+      )
+    return { context, topology, component, stop, produce, burst, reports }
   })
 
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index)
@@ -119,7 +125,7 @@ describe("handlers", () => {
       const batches: Array<ReadonlyArray<number>> = []
       const plain: Array<number> = []
       const doubled = collect(B, "doubled")
-      const { component, produce, stop } = yield* started(Layer.mergeAll(
+      const { burst, component, stop } = yield* started(Layer.mergeAll(
         Consumer.layer(A, {
           name: "one",
           handle: (value) => Effect.yieldNow.pipe(Effect.map(() => void one.push(value)))
@@ -133,7 +139,7 @@ describe("handlers", () => {
         Transform.layer({ name: "double", from: A, to: B, through: Stream.map((value) => value * 2) }),
         doubled.layer
       ))
-      yield* produce(range(1, 20))
+      yield* burst(range(1, 20))
       yield* stop
       assert.deepStrictEqual(one, range(1, 20))
       assert.deepStrictEqual(plain, range(1, 20))
@@ -263,7 +269,7 @@ describe("handlers", () => {
       )
       yield* Effect.scoped(Effect.gen(function*() {
         const producer = yield* (yield* Level).producer("test")
-        for (const value of range(1, 5)) yield* producer.produce(value)
+        for (const value of range(1, 5)) producer.produceUnsafe(value)
         yield* settle
         const { readers } = yield* (yield* Topology.Topology).snapshot
         assert.deepInclude(readers[0]!, { received: 1, conflated: 4 })
@@ -284,8 +290,8 @@ describe("a handler that fails", () => {
       yield* settle
       assert.deepStrictEqual(seen, [1, 2, 3])
       assert.deepInclude(yield* component("faulty"), { status: "Restarting", handled: 3, abandoned: 1 })
-      yield* TestClock.adjust("120 millis")
-      yield* TestClock.adjust("120 millis")
+      yield* adjust("120 millis")
+      yield* adjust("120 millis")
       yield* settle
       assert.deepStrictEqual(seen, [1, 2, 3, 5, 6, 7, 9, 10])
       const { lastCause, ...counts } = yield* component("faulty")
@@ -296,7 +302,7 @@ describe("a handler that fails", () => {
 
   it.effect("a batch that fails costs the batch; a thrown exception and a failed Effect are failures too", () =>
     Effect.gen(function*() {
-      const { component, produce, stop } = yield* started(Layer.mergeAll(
+      const { burst, component, stop } = yield* started(Layer.mergeAll(
         Consumer.layer(A, { name: "batch", handleBatch: () => Effect.fail("no") }),
         Consumer.layer(A, {
           name: "throws",
@@ -313,7 +319,7 @@ describe("a handler that fails", () => {
           })
         })
       ))
-      yield* produce([1, 2, 3])
+      yield* burst([1, 2, 3])
       yield* settle
       assert.deepInclude(yield* component("batch"), { handled: 0, abandoned: 3 })
       assert.deepInclude(yield* component("throws"), { handled: 0, abandoned: 1 })
@@ -365,7 +371,7 @@ describe("a handler that fails", () => {
       ))
       yield* settle
       assert.deepInclude(yield* component("source"), { status: "Restarting" })
-      yield* TestClock.adjust("1 second")
+      yield* adjust("1 second")
       yield* topology.awaitDone
       assert.deepStrictEqual(seen.seen, [1, 2, 10, 20])
       assert.deepInclude(yield* component("source"), { status: "Done", handled: 4, restarts: 1 })
@@ -499,9 +505,9 @@ describe("shutdown", () => {
       ).pipe(Layer.provide(One.layer))
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(App, scope)
-      yield* TestClock.adjust("4 millis")
+      yield* adjust("4 millis")
       const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
-      yield* TestClock.adjust("100 millis")
+      yield* adjust("100 millis")
       yield* Fiber.join(stopping)
       const { components } = yield* Context.get(context, Topology.Topology).snapshot
       assert.deepInclude(components.find(({ name }) => name === "endless")!, { handled: seen.length, abandoned: 0 })
@@ -530,11 +536,11 @@ describe("shutdown", () => {
       ).pipe(Layer.provide(Two.layer))
       const scope = yield* Scope.make()
       yield* Layer.buildWithScope(App, scope)
-      yield* TestClock.adjust("502 millis")
+      yield* adjust("502 millis")
       const atStop = emitted
       assert.isAbove(atStop, 10)
       const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
-      yield* TestClock.adjust("4 seconds")
+      yield* adjust("4 seconds")
       yield* Fiber.join(stopping)
       assert.strictEqual(emitted, atStop)
       assert.deepStrictEqual(seen, range(1, atStop))
@@ -549,10 +555,10 @@ describe("shutdown", () => {
       yield* produce(range(1, 5))
       yield* settle
       const stopping = yield* Effect.forkChild(stop, { startImmediately: true })
-      yield* TestClock.adjust("1999 millis")
+      yield* adjust("1999 millis")
       assert.isUndefined(stopping.pollUnsafe())
       assert.deepInclude(yield* component("stuck"), { status: "Draining" })
-      yield* TestClock.adjust("1 millis")
+      yield* adjust("1 millis")
       const report = yield* Fiber.join(stopping)
       assert.deepStrictEqual(report, {
         withinDeadline: false,
@@ -574,7 +580,7 @@ describe("shutdown", () => {
       yield* produce([1])
       yield* settle
       const stopping = yield* Effect.forkChild(stop, { startImmediately: true })
-      yield* TestClock.adjust("2 seconds")
+      yield* adjust("2 seconds")
       assert.deepInclude(yield* Fiber.join(stopping), { withinDeadline: false, interrupted: ["deaf"] })
     }))
 
@@ -631,7 +637,7 @@ describe("interruption of a handler", () => {
               startImmediately: true
             })
             for (let i = 0; i < turn; i++) yield* Effect.yieldNow
-            yield* TestClock.adjust("3 seconds")
+            yield* adjust("3 seconds")
             const { left } = yield* Fiber.join(stopping)
             const { abandoned, handled } = yield* component("c")
             assert.isAtMost(abandoned, 1)

@@ -2,8 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Consumer, Record, Source, Topology } from "@sluice/core"
 import { Effect, Exit, Fiber, Layer, References, Schedule, Schema, Scope, Stream } from "effect"
-import { TestClock } from "effect/testing"
-import { settle } from "./support.ts"
+import { adjust, settle } from "./support.ts"
 
 class Values
   extends Record.Service<Values>()("s/Values", { schema: Schema.Int, buffer: { kind: "Bounded", capacity: 64 } })
@@ -79,7 +78,7 @@ describe("a producer far faster than its consumer", () => {
       ).pipe(Layer.provide(Values.layer))
       yield* Effect.gen(function*() {
         const topology = yield* Topology.Topology
-        yield* Effect.raceFirst(topology.awaitDone, Effect.forever(TestClock.adjust("100 millis")))
+        yield* Effect.raceFirst(topology.awaitDone, Effect.forever(adjust("100 millis")))
       }).pipe(Effect.provide(App))
       assert.deepStrictEqual(seen, Array.from({ length: 1000 }, (_, index) => index + 1))
     }))
@@ -104,7 +103,7 @@ describe("rapid changes of a latest value", () => {
       ).pipe(Layer.provide(Level.layer))
       yield* Effect.gen(function*() {
         const topology = yield* Topology.Topology
-        yield* Effect.raceFirst(topology.awaitDone, Effect.forever(TestClock.adjust("1 millis")))
+        yield* Effect.raceFirst(topology.awaitDone, Effect.forever(adjust("1 millis")))
         const { readers } = yield* topology.snapshot
         assert.strictEqual(readers[0]!.received + readers[0]!.conflated, 500)
       }).pipe(Effect.provide(App))
