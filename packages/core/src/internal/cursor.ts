@@ -71,9 +71,7 @@ export abstract class PollingCursor<A> implements Cursor<A> {
   isFetching(): boolean {
     return false
   }
-  untake(_: A): void {
-    throw new Error("a poll of this buffer runs nobody's fiber, so that nobody is interrupted in the act")
-  }
+  abstract untake(value: A): void
   feed(taker: Taker<A>): ReturnType<Cursor<A>["feed"]> {
     while (true) {
       const polled = this.poll()

@@ -53,6 +53,10 @@ export class ForeignCursor<A> extends PollingCursor<A> {
     this.received++
     return next.value
   }
+  untake(value: A): void {
+    this.received--
+    this.arrived.unshift({ value })
+  }
   counts(): Counts {
     return { received: this.received, lagged: this.lagged, conflated: 0 }
   }

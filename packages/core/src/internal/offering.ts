@@ -58,7 +58,7 @@ export class Offering {
   }
   /** Refuses those that wait now. */
   refuseAll(): void {
-    for (const { refuse } of [...this.waiting]) refuse()
+    for (const { refuse } of this.waiting) refuse()
   }
   close(): void {
     this.isClosed = true

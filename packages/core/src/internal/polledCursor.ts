@@ -12,6 +12,7 @@ interface Options<A> {
 export class PolledCursor<A> extends PollingCursor<A> {
   private received = 0
   private lagged = 0
+  private readonly untaken: Array<A> = []
   private readonly options: Options<A>
 
   constructor(options: Options<A>) {
@@ -19,9 +20,18 @@ export class PolledCursor<A> extends PollingCursor<A> {
     this.options = options
   }
   wait<A2, E, R>(next: Effect.Effect<A2, E, R>): Effect.Effect<A2, E, R> {
-    return Effect.andThen(this.options.wait, next)
+    return Effect.andThen(Effect.suspend(() => this.untaken.length > 0 ? Effect.void : this.options.wait), next)
+  }
+  /** The user's `poll` must not run anybody's fiber. One that does loses nothing all the same. */
+  untake(value: A): void {
+    this.received--
+    this.untaken.unshift(value)
   }
   poll(): Polled<A> {
+    if (this.untaken.length > 0) {
+      this.received++
+      return this.untaken.shift()!
+    }
     const polled = this.options.poll()
     if (polled === undefined) return Empty
     if (Exit.isSuccess(polled)) {
@@ -43,7 +53,7 @@ export class PolledCursor<A> extends PollingCursor<A> {
     return { received: this.received, lagged: this.lagged, conflated: 0 }
   }
   pending(): number {
-    return this.options.pending()
+    return this.untaken.length + this.options.pending()
   }
   close(): void {}
 }

@@ -188,7 +188,7 @@ export class Claim<in out A> implements Producer<A>, Waits {
     this.open = false
     this.owner.claims.delete(this)
     this.owner.wait(-this.waiting.size)
-    for (const waiting of [...this.waiting]) waiting.refuse()
+    for (const waiting of this.waiting) waiting.refuse()
   }
   /** Takes no more values, and lets those in that wait. */
   refuse(): void {

@@ -27,7 +27,7 @@ export abstract class RefusingStore<A> extends GatedStore<A> {
   /** Only where it is not full. */
   abstract put(value: A): void
 
-  override offer(value: A, waits: Waits | undefined): Effect.Effect<Produced> {
+  override offer(value: A, waits?: Waits): Effect.Effect<Produced> {
     return parking<Produced>((fiber) => {
       const pushed = this.push(value)
       return pushed === "Full" ? new Waiter(this, value, waits).join().suspend(fiber) : Effect.succeed(pushed)

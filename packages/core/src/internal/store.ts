@@ -7,6 +7,7 @@ import type { Produced } from "../Producer.ts"
 import type { Contention } from "./contention.ts"
 import { type Cursor, Empty, Ended, type Polled, PollingCursor } from "./cursor.ts"
 import { Gate, type Pump } from "./gate.ts"
+import { render } from "./render.ts"
 import { Traced } from "./traced.ts"
 import type { Waits } from "./waits.ts"
 
@@ -20,7 +21,7 @@ export interface Store<in out A> {
    * After a push that answered "Full": waits until the value is in or the store is closed. "Full" says that the kind's
    * strategy is not to wait but to drop. `waits` is told while it waits.
    */
-  offer(value: A, waits: Waits | undefined): Effect.Effect<Produced>
+  offer(value: A, waits?: Waits): Effect.Effect<Produced>
   /** The scope is for what the kind itself acquires; the buffer closes the cursor. */
   readonly subscribe: Effect.Effect<Cursor<A>, never, Scope.Scope>
   latest(): Option.Option<A>
@@ -81,7 +82,7 @@ export abstract class GatedStore<A> implements Store<A> {
   abstract open(): Cursor<A>
   abstract latest(): Option.Option<A>
   abstract held(): number
-  offer(value: A, _: Waits | undefined): Effect.Effect<Produced> {
+  offer(value: A): Effect.Effect<Produced> {
     return Effect.sync(() => this.push(value))
   }
   close(): void {
@@ -115,6 +116,9 @@ export abstract class GatedCursor<A> extends PollingCursor<A> {
     }
     this.span = undefined
     return taken
+  }
+  override untake(value: A): void {
+    throw new Error(`a poll of ours runs nobody's fiber, and ${render(value)} was taken by one that is interrupted in it`)
   }
   pending(): number {
     return this.detached ? 0 : this.available()

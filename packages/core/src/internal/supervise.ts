@@ -57,7 +57,7 @@ export class Supervision {
   /** The topology ends it. Its fibers are not waited for here. */
   interrupt(): void {
     this.running.isEnding = true
-    for (const fiber of [...this.fibers.values()]) fiber.interruptUnsafe()
+    for (const fiber of this.fibers.values()) fiber.interruptUnsafe()
   }
 
   private attempt(slot: Slot, later: boolean): void {

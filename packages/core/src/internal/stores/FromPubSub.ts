@@ -33,7 +33,7 @@ export class FromPubSub<A> extends GatedStore<A> {
     this.overwritten++
     return this.accepted(value)
   }
-  override offer(value: A, waits: Waits | undefined): Effect.Effect<Produced> {
+  override offer(value: A, waits?: Waits): Effect.Effect<Produced> {
     if (this.pubsub.strategy instanceof PubSub.DroppingStrategy) return Effect.succeed("Full")
     return this.offering.wait(
       Effect.map(

@@ -37,7 +37,7 @@ export class FromQueue<A> extends GatedStore<A> {
     if (evicts) this.overwritten++
     return this.accepted(value)
   }
-  override offer(value: A, waits: Waits | undefined): Effect.Effect<Produced> {
+  override offer(value: A, waits?: Waits): Effect.Effect<Produced> {
     if (this.queue.strategy !== "suspend") return Effect.succeed("Full")
     return this.offering.wait(
       Effect.map(Queue.offer(this.queue, value), (taken) => taken ? this.accepted(value) : "Closed"),
