@@ -166,10 +166,10 @@ const tries = Effect.fn("engine.tries")(function*(step: Step, attempt: number, d
   const { retries = 0 } = step
   let count = 0
   const once = Effect.gen(function*() {
-    const began = yield* Clock.currentTimeMillis
+    const began = yield* Clock.monotonicTimeNanos
     yield* Console.log(`started  ${step.id}${count++ > 0 ? `, try ${count} of ${retries + 1}` : ""}`)
     const code = yield* steps.run(step, log, (process) => started.produceAsync({ step: step.id, attempt, ...process }))
-    const took = `${(((yield* Clock.currentTimeMillis) - began) / 1000).toFixed(1)} s`
+    const took = `${(Number((yield* Clock.monotonicTimeNanos) - began) / 1e9).toFixed(1)} s`
     if (code === 0) return yield* Console.log(`done     ${step.id} in ${took}`)
     yield* Console.log(`failed   ${step.id} in ${took} with code ${code}; see ${log}`)
     return yield* new StepFailed({ code })

@@ -123,7 +123,7 @@ export const make: {
   record: RecordClass<any, string, A>,
   options: CollectorOptions & { readonly deadLetter?: DeadLetterOption<any, string, any> }
 ): Effect.Effect<Collector<A>, any, any> =>
-  Effect.gen(function*() {
+  wholly(Effect.gen(function*() {
     const settings = settingsOf(record.key, options)
     const log = yield* logOf<any, A>(record.key)
     // Before the group is acquired: what is refused fences nobody.
@@ -142,7 +142,16 @@ export const make: {
       flush: core.flush,
       progress: core.progress
     }
-  })
+  }))
+
+/** In a scope of its own, which closes at once where it fails: what it had taken by then is given back. */
+const wholly = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.fork(yield* Effect.scope)
+      return yield* Effect.onError(restore(Scope.provide(effect, scope)), () => Scope.close(scope, Exit.void))
+    })
+  ) as Effect.Effect<A, E, R | Scope.Scope>
 
 const putAsideOf = (options: { readonly group: string; readonly deadLetter?: DeadLetterOption<any, any, any> }) =>
   Effect.gen(function*() {

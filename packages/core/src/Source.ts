@@ -1,7 +1,7 @@
 /** A component that runs a Stream into a record. */
 import { Effect, Exit, Fiber, Latch, type Layer, Scheduler, Stream } from "effect"
 import { type Assembly, type Handled, type Intercept, Interceptor, type Supervised } from "./Component.ts"
-import { declare, endWhenClosed, type Running, type Slot } from "./internal/component.ts"
+import { declare, endWhenClosed, type Running, type Slot, streamOf } from "./internal/component.ts"
 import { QuietScheduler } from "./internal/quietScheduler.ts"
 import type { RecordClass } from "./Record.ts"
 
@@ -22,7 +22,11 @@ export const layer = <Self, Key extends string, A, R = never>(
     attempt: (running, slot) =>
       Effect.flatMap(Interceptor, (intercept) => {
         const writer = new Writer(running, slot, record.key, intercept)
-        const writing = endWhenClosed(Stream.runForEachArray(options.stream, writer.write), running, slot)
+        const writing = endWhenClosed(
+          Stream.runForEachArray(streamOf(options.name, "stream", options.stream), writer.write),
+          running,
+          slot
+        )
         return untilStopped(writing, running, writer.pulling)
       })
   })

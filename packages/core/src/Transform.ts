@@ -9,7 +9,7 @@ import {
   Interceptor,
   type Reads
 } from "./Component.ts"
-import { declare, endWhenClosed, type Input, type Slot } from "./internal/component.ts"
+import { declare, endWhenClosed, type Input, type Slot, streamOf } from "./internal/component.ts"
 import { Empty, Ended, Overrun } from "./internal/cursor.ts"
 import { closedOf } from "./internal/reader.ts"
 import { step } from "./internal/step.ts"
@@ -54,17 +54,18 @@ export const layer: {
     writes: [options.to],
     attempt: Effect.fnUntraced(function*(running, slot) {
       const intercept = yield* Interceptor
-      const streams = running.inputs.map((input) => streamOf(input, slot, intercept))
+      const streams = running.inputs.map((input) => inputOf(input, slot, intercept))
       const through = options.through(
         single ? streams[0] : Object.fromEntries(names.map((name, index) => [name, streams[index]]))
       )
-      yield* endWhenClosed(Stream.runForEach(through, running.claims[0]!.produceAsync), running, slot)
+      const output = streamOf(options.name, "through", through)
+      yield* endWhenClosed(Stream.runForEach(output, running.claims[0]!.produceAsync), running, slot)
     })
   })
 }
 
 /** The input as a Stream that can be run once. */
-const streamOf = (input: Input, slot: Slot, intercept: Intercept | undefined): Stream.Stream<unknown, unknown, any> => {
+const inputOf = (input: Input, slot: Slot, intercept: Intercept | undefined): Stream.Stream<unknown, unknown, any> => {
   let isRun = false
   return Stream.fromPull(Effect.suspend(() => {
     if (isRun) {

@@ -1,5 +1,5 @@
 /** What a component declares to the topology, and what the topology keeps of it while it runs. */
-import { type Cause, type Clock, Context, Effect, Latch, Layer, Schedule, type Scope } from "effect"
+import { type Cause, type Clock, Context, Effect, Latch, Layer, Schedule, type Scope, Stream } from "effect"
 import { Assembly, type Emits, type Handling } from "../Component.ts"
 import { BufferClosed } from "../Producer.ts"
 import { Lagged, RecordClosed } from "../Reader.ts"
@@ -134,6 +134,17 @@ export const effectOf = <A, E, R>(
   option: string,
   answer: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> => Effect.isEffect(answer) ? answer : Effect.die(notAnEffect(component, option, answer))
+
+export const streamOf = <A, E, R>(
+  component: string,
+  option: string,
+  answer: Stream.Stream<A, E, R>
+): Stream.Stream<A, E, R> =>
+  Stream.isStream(answer) ? answer : Stream.die(
+    withoutStack(() =>
+      new TypeError(`component "${component}": \`${option}\` must give a Stream, and gave ${describe(answer)}`)
+    )
+  )
 
 /**
  * A component writes the one record that it claims. Where that is closed under it, no attempt can ever succeed: the

@@ -12,6 +12,7 @@ import type { Codec } from "./codec.ts"
 import type { Cursor } from "./cursor.ts"
 import type { Engine } from "./engine.ts"
 import { type CursorHost, EngineCursor } from "./engineCursor.ts"
+import { microtask } from "./microtask.ts"
 import { RefusingStore, Waiter } from "./refusingStore.ts"
 import { render } from "./render.ts"
 import { sayWarning } from "./say.ts"
@@ -119,6 +120,10 @@ export class EngineStore<A> extends RefusingStore<A> implements CursorHost<A> {
   isFull(): boolean {
     return this.engine.isFull()
   }
+  /** Its groups are the engine's, which others may acquire, in this process or in the next. */
+  override orphan(): boolean {
+    return false
+  }
   encode(value: A): Encoded {
     return this.engine.appendText === undefined ? this.codec.encode(value) : this.codec.encodeText(value)
   }
@@ -151,8 +156,13 @@ export class EngineStore<A> extends RefusingStore<A> implements CursorHost<A> {
   append(encoded: Encoded, done: (failure?: { readonly cause: unknown }) => void): void {
     this.inFlight++
     this.produced++
-    if (typeof encoded === "string") this.engine.appendText!(encoded, done)
-    else this.engine.append(encoded, done)
+    try {
+      if (typeof encoded === "string") this.engine.appendText!(encoded, done)
+      else this.engine.append(encoded, done)
+    } catch (cause) {
+      // An engine that throws has not taken it. In a later turn, as its answer would be.
+      microtask(() => done({ cause }))
+    }
   }
   /** The engine has stored `value`, or has failed to. */
   answered(value: A, failure: { readonly cause: unknown } | undefined): void {

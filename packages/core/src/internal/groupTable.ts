@@ -114,6 +114,11 @@ export class GroupTable {
     }
     return next
   }
+  /** Whether anybody holds any of them. */
+  isHeld(): boolean {
+    for (const { held } of this.groups.values()) if (held) return true
+    return false
+  }
   /** The lowest committed of all groups; Infinity where there is none. */
   lowest(): number {
     let lowest = Infinity

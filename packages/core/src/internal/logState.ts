@@ -80,6 +80,10 @@ export class LogState<A> {
     this.moveLimit()
     return hold
   }
+  /** Whether anybody holds a group. */
+  isHeld(): boolean {
+    return this.groups.isHeld()
+  }
   /** Nothing where someone else has it now. */
   release(hold: Hold, now: number): void {
     this.groups.release(hold, now)

@@ -33,7 +33,7 @@ export class MemoryLog<A> extends RefusingStore<A> {
   }
   push(value: A): Produced {
     if (this.closed) return "Closed"
-    if (this.waiters.size > 0 || this.isFull()) return "Full"
+    if (this.waiters.size > 0 || this.isFull()) return this.refusal
     this.put(value)
     if (this.gate.idle) this.gate.signal()
     return "Accepted"
@@ -73,7 +73,12 @@ export class MemoryLog<A> extends RefusingStore<A> {
     return this.gate.wait(() => this.closed || this.state.head() > sequence, next)
   }
 
+  /** A log in memory waits for groups, and one that somebody holds goes on. */
+  override orphan(): boolean {
+    return !this.state.isHeld() && super.orphan()
+  }
   acquire(group: string, from: Place): Hold {
+    this.orphaned = false
     return this.state.acquire(group, from, this.now())
   }
   release(hold: Hold): void {

@@ -17,6 +17,8 @@ export abstract class RefusingStore<A> extends GatedStore<A> {
   /** Producers that wait for room, in the order in which they came. */
   protected readonly waiters = new Set<Waiter<A>>()
   private admitting = false
+  /** Those that it waits for are over for good: who finds it full waits for nobody. */
+  protected orphaned = false
   readonly contention: Contention
 
   constructor(dispatcher: Scheduler.SchedulerDispatcher, clock: Clock.Clock) {
@@ -43,6 +45,17 @@ export abstract class RefusingStore<A> extends GatedStore<A> {
     const left = this.waiters.delete(waiter)
     if (left && this.waiters.size === 0) this.contention.end()
     return left
+  }
+  /** What a producer is answered that finds it full. */
+  protected get refusal(): Produced {
+    return this.orphaned ? "Closed" : "Full"
+  }
+  orphan(): boolean {
+    this.orphaned = true
+    // Those that the last one has made room for are let in before.
+    this.roomMade()
+    microtask(() => this.orphaned && this.refuseWaiters())
+    return true
   }
   override close(): void {
     super.close()

@@ -41,8 +41,11 @@ export interface Store<in out A> {
   readonly contention?: Contention
   /** What else than its readers holds producers back now, as words of a message. */
   blockers?(): ReadonlyArray<string>
-  /** Only where producers wait for readers: the last of those is over for good, and nobody waits for the next. */
-  orphan?(): void
+  /**
+   * Only where producers wait for readers: the last of those is over for good, and nobody waits for the next. Answers whether
+   * producers are answered as closed from now on, where they find it full.
+   */
+  orphan?(): boolean
   /** Only where values are on their way into a store: how many, and whom to tell once none is. */
   onItsWay?(): number
   onArrived?: () => void
@@ -118,7 +121,9 @@ export abstract class GatedCursor<A> extends PollingCursor<A> {
     return taken
   }
   override untake(value: A): void {
-    throw new Error(`a poll of ours runs nobody's fiber, and ${render(value)} was taken by one that is interrupted in it`)
+    throw new Error(
+      `a poll of ours runs nobody's fiber, and ${render(value)} was taken by one that is interrupted in it`
+    )
   }
   pending(): number {
     return this.detached ? 0 : this.available()

@@ -168,9 +168,7 @@ export class Supervision {
     yield* orWarn(`the end of component "${spec.name}"`, () => Scope.close(scope, Exit.void))
     for (const { record } of inputs) {
       if (record.readers > 0 || record.isClosed) continue
-      const store = storeOf(record.buffer)
-      if (store?.orphan === undefined) continue
-      store.orphan()
+      if (storeOf(record.buffer)?.orphan?.() !== true) continue
       yield* sayWarning(
         `record "${record.key}" has no reader left, since component "${spec.name}" is over: once it is full, its `
           + `producers are answered as closed`

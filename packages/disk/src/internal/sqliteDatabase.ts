@@ -70,7 +70,7 @@ export class SqliteDatabase {
   }
   /** SQLite does not wait for others while it changes to the write-ahead log, so this does. */
   private useWriteAheadLog(): void {
-    const until = Date.now() + this.busyTimeout
+    const until = performance.now() + this.busyTimeout
     for (;;) {
       try {
         const { journal_mode } = this.database.prepare("PRAGMA journal_mode = WAL").get() as {
@@ -81,7 +81,7 @@ export class SqliteDatabase {
           `it has no write-ahead log there (its journal is "${journal_mode}"): put it into a file on a local disk`
         )
       } catch (cause) {
-        if (!isBusy(cause) || Date.now() >= until) throw cause
+        if (!isBusy(cause) || performance.now() >= until) throw cause
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
       }
     }

@@ -3,7 +3,6 @@ import { type Clock, Option, type Scheduler } from "effect"
 import type { Produced } from "../../Producer.ts"
 import { Backlog, type BacklogPosition } from "../backlog.ts"
 import { type Counts, type Cursor, Empty, Ended, type Taker } from "../cursor.ts"
-import { microtask } from "../microtask.ts"
 import { RefusingStore } from "../refusingStore.ts"
 import { PumpedCursor } from "../store.ts"
 import { Traced } from "../traced.ts"
@@ -12,8 +11,6 @@ export class Bounded<A> extends RefusingStore<A> {
   readonly kind = "Bounded"
   readonly capacity: number
   readonly backlog: Backlog<A>
-  /** Its last reader is over for good: who finds it full waits for nobody. */
-  private orphaned = false
   get produced(): number {
     return this.backlog.head
   }
@@ -24,7 +21,7 @@ export class Bounded<A> extends RefusingStore<A> {
   }
   push(value: A): Produced {
     if (this.closed) return "Closed"
-    if (this.waiters.size > 0 || this.backlog.isFull()) return this.orphaned ? "Closed" : "Full"
+    if (this.waiters.size > 0 || this.backlog.isFull()) return this.refusal
     this.backlog.put(value)
     if (this.gate.idle) this.gate.signal()
     return "Accepted"
@@ -38,12 +35,6 @@ export class Bounded<A> extends RefusingStore<A> {
   open(): Cursor<A> {
     this.orphaned = false
     return new BoundedCursor(this)
-  }
-  orphan(): void {
-    this.orphaned = true
-    // Those that the last reader has made room for are let in before.
-    this.roomMade()
-    microtask(() => this.orphaned && this.refuseWaiters())
   }
   latest(): Option.Option<A> {
     return this.held() === 0 ? Option.none() : Option.some(this.backlog.newest() as A)

@@ -44,10 +44,11 @@ export class FromQueue<A> extends GatedStore<A> {
       waits
     )
   }
-  orphan(): void {
-    if (!this.isOurs || this.queue.strategy !== "suspend") return
+  orphan(): boolean {
+    if (!this.isOurs || this.queue.strategy !== "suspend") return false
     this.orphaned = true
     this.offering.refuseAll()
+    return true
   }
   override close(): void {
     this.offering.close()
