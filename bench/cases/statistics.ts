@@ -43,7 +43,7 @@ class UncountedSlot extends Slot {
 
 const uncounted = (
   subscribers: ReadonlyArray<Subscriber>,
-  handler: (subscriber: Subscriber) => (value: Reading) => Effect.Effect<void> | undefined
+  option: "handle" | "handleUnsafe"
 ): Effect.Effect<Claim<Reading>, never, Scope.Scope> =>
   Effect.gen(function*() {
     const clock = yield* Clock.Clock
@@ -60,10 +60,10 @@ const uncounted = (
         lagged: () => Effect.sync(() => subscriber.lagged(0))
       } as unknown as Input
       const slot = new UncountedSlot({} as Running, 0, clock)
-      const handle = handler(subscriber) as (value: unknown) => Effect.Effect<void> | undefined
+      const handle = subscriber[option] as (value: unknown) => Effect.Effect<void> | undefined
       yield* attend(
         subscriber,
-        new HandlerLoop(slot, input, "handleUnsafe", handle, 0).run(undefined) as Effect.Effect<void, unknown>
+        new HandlerLoop(slot, input, option, handle, 0).run(undefined) as Effect.Effect<void, unknown>
       )
     }
     return record.claim("bench") as Claim<Reading>
@@ -72,13 +72,13 @@ const uncounted = (
 const without = "the same without statistics"
 const produceToHandle: Peer<EffectPush> = {
   name: without,
-  open: (subscribers) => Effect.map(uncounted(subscribers, ({ handle }) => handle), ({ produce }) => produce)
+  open: (subscribers) => Effect.map(uncounted(subscribers, "handle"), ({ produce }) => produce)
 }
 const produceUnsafeToHandleUnsafe: Peer<PlainPush> = {
   name: without,
   open: (subscribers) =>
     Effect.map(
-      uncounted(subscribers, ({ handleUnsafe }) => handleUnsafe),
+      uncounted(subscribers, "handleUnsafe"),
       ({ produceUnsafe }) => (value) => produceUnsafe(value) === "Accepted"
     )
 }
