@@ -58,11 +58,11 @@ export class TwoBuffers extends Schema.TaggedError<TwoBuffers>()("TwoBuffers", {
       + `other. Make it once, as a constant, or provide it once to the whole topology`
   }
 }
-/** Two record classes have the same key, and the layer of one stands in for the other. */
+/** Two record classes have the same key: the layer of one stands in for the other, or components have one each. */
 export class TwoDefinitions extends Schema.TaggedError<TwoDefinitions>()("TwoDefinitions", { record: Schema.String }) {
   override get message(): string {
-    return `two definitions have the key "${this.record}", and components of one were given the record of the other: a key `
-      + `belongs to one record class`
+    return `two definitions have the key "${this.record}", so that components of one are given the record of the other, or are `
+      + `taken for its neighbours: a key belongs to one record class`
   }
 }
 /** Everything that is wrong with the topology, found before any component runs. Its message lists the faults. */

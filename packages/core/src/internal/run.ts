@@ -115,15 +115,15 @@ export class Run {
     const faults: Array<Fault> = []
     if (this.specs.length === 0) faults.push(new NoComponents())
     for (const name of repeated(this.members.map(({ name }) => name))) faults.push(new DuplicateName({ name }))
-    for (const key of new Set(this.specs.flatMap(({ misread }) => misread))) {
-      faults.push(new TwoDefinitions({ record: key }))
-    }
+    const twiceDefined = new Set(this.specs.flatMap(({ misread }) => misread))
     for (const key of repeated(this.records.map(({ key }) => key))) {
       const definitions = new Set(
         this.records.filter((record) => record.key === key).map((record) => record.definition)
       )
       if (definitions.size === 1) faults.push(new TwoBuffers({ record: key }))
+      else twiceDefined.add(key)
     }
+    for (const key of twiceDefined) faults.push(new TwoDefinitions({ record: key }))
     for (const path of cyclesOf(this.members)) faults.push(new Cycle({ path }))
     for (const record of this.records) {
       if (record.topology !== undefined) faults.push(new RecordInUse({ record: record.key }))
