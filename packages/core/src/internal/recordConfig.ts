@@ -16,14 +16,12 @@ const kinds = ["SpmcRing", "SingleLatest", "Mailbox", "Bounded", "Queue", "PubSu
  */
 export const variableOf = (key: string, field: Field): string => `${stemOf(key)}_${field.toUpperCase()}`
 const stemOf = (key: string): string =>
-  Str.constantCase(
-    `records/${
-      key.replaceAll(
-        /[^\0-\x7f]/gu,
-        (character) => `/U${character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0")}/`
-      )
-    }`
-  )
+  ["RECORDS", ...key.split(/([^\0-\x7f])/u).map(nameOf)].filter((part) => part !== "").join("_")
+/** Of a character that is not ASCII, or of what stands between two of them. */
+const nameOf = (part: string): string =>
+  /[^\0-\x7f]/.test(part)
+    ? `U${part.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0")}`
+    : Str.constantCase(part)
 
 /** What the configuration says of a record: one of our kinds, or the name of a backing of the application's. */
 export type Chosen = { readonly config: BufferConfig } | { readonly backing: string }
