@@ -1,6 +1,10 @@
-/** A user's own buffers, from `Buffer.make` alone: an array whose readers compete, without a limit or with one. */
+/**
+ * A user's own buffers, from `Buffer.make`: an array whose readers compete, without a limit or with one. Where nobody waits
+ * for room its readers are put together by hand; a take that lets a producer in may be interrupted by it within the very
+ * step, and what it took is safe only in a reader of `Buffer.makeReader`.
+ */
 import { Buffer, BufferClosed, type Reader, RecordClosed } from "@sluice/core"
-import { Effect, Option } from "effect"
+import { Effect, Exit, Option } from "effect"
 
 interface Waiting {
   readonly value: number
@@ -66,7 +70,7 @@ export const arrayBuffer = (
       )
     const awaited = <T>(ready: () => T): Effect.Effect<T, RecordClosed> =>
       taken(ready, Effect.suspend(() => Effect.andThen(arrival, awaited(ready))))
-    const reader: Reader.Reader<number> = {
+    const byHand: Reader.Reader<number> = {
       recv: awaited(() => take(1)[0]!),
       tryRecv: taken(() => Option.some(take(1)[0]!), Effect.succeedNone),
       recvBatch: (max) =>
@@ -75,7 +79,18 @@ export const arrayBuffer = (
           : Effect.die(new RangeError(`max must be a positive integer, got ${max}`)),
       pending: Effect.sync(() => place.gone ? 0 : values.length)
     }
-    return { place, reader }
+    const made = Buffer.makeReader<number>({
+      record,
+      poll: () =>
+        place.gone || (closed && values.length === 0)
+          ? Exit.fail(new RecordClosed({ record }))
+          : values.length > 0
+          ? Exit.succeed(take(1)[0]!)
+          : undefined,
+      wait: arrival,
+      pending: () => place.gone ? 0 : values.length
+    })
+    return { place, reader: Number.isFinite(capacity) ? made : byHand }
   }
   const close = Effect.sync(() => {
     closed = true

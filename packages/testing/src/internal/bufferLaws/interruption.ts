@@ -198,4 +198,69 @@ const givesUp = law("a waiting producer that is interrupted leaves nothing, and 
   broken: twiceOnInterrupt
 })
 
-export const interruption: ReadonlyArray<Law> = [taking, together, beforeWaiting, producing, letIn, givesUp]
+/** What was taken is handed over in a later step than the one that took it, and an interrupt is not heard before that. */
+const handsOverLater = alteredTakes(() => (take) =>
+  Effect.flatMap(Effect.uninterruptible(take), (taken) => Effect.as(Effect.yieldNow, taken))
+)
+
+const fromWithin = law("an interrupted recv has taken nothing, whoever is let in meanwhile", {
+  applies: holdsBack,
+  check: Effect.fnUntraced(function*(subject) {
+    const victims = subject.promises.readers === "each" ? ["who takes", "another reader"] : ["who takes"]
+    for (const victim of victims) {
+      for (const [name, take] of takes) {
+        // Another one has to wait.
+        if (victim !== "who takes" && name === "tryRecv") continue
+        for (const [producers, nth] of [[1, 1], [2, 1], [2, 2], [3, 1], [3, 2], [3, 3]] as const) {
+          const { buffer, reader } = yield* open(subject)
+          /** Takes, again and again, from the next turn on until it is interrupted. */
+          const taker = Effect.fnUntraced(function*(reader: Reader.Reader<number>) {
+            const taken: Array<number> = []
+            const loop = Effect.whileLoop({
+              // Bounded, for a reader that never runs dry.
+              while: () => taken.length < 1000,
+              body: () => take(reader),
+              step: (values) => taken.push(...values)
+            })
+            return { fiber: yield* start(Effect.andThen(pass(1), loop)), taken, reader }
+          })
+          const other = victim === "who takes" ? undefined : yield* buffer.subscribe
+          yield* put(buffer, 0, 4)
+          const ahead = other === undefined ? undefined : yield* taker(other)
+          yield* settle
+          let letIn = 0
+          let interrupted = ahead
+          for (const value of range(4, 4 + producers)) {
+            // It goes on within whatever makes room for it, which may be the very step that takes.
+            yield* start(Effect.map(buffer.produceAsync(value), () => {
+              if (++letIn === nth) interrupted?.fiber.interruptUnsafe()
+            }))
+          }
+          yield* settle
+          const makesRoom = yield* taker(reader)
+          interrupted ??= makesRoom
+          yield* settle
+          for (const taking of [makesRoom, ahead]) {
+            if (taking === undefined) continue
+            const what = `${name}, where ${victim} is interrupted by producer ${nth} of ${producers} that it let in`
+            taking.fiber.interruptUnsafe()
+            yield* exitOf(`a fiber that repeats ${name}`, taking.fiber)
+            const all = [...taking.taken, ...(yield* drain(taking.reader))]
+            yield* same(`what was taken and what is left after ${what}`, all, range(0, 4 + producers))
+          }
+        }
+      }
+    }
+  }),
+  broken: handsOverLater
+})
+
+export const interruption: ReadonlyArray<Law> = [
+  taking,
+  together,
+  beforeWaiting,
+  producing,
+  letIn,
+  givesUp,
+  fromWithin
+]
