@@ -10,10 +10,10 @@ import type { RecordClass } from "./Record.ts"
  * and leaves the record open; one that fails is run again from its start by `restart`. A drain stops the stream where it
  * waits, and lets what it has already emitted in; it is not run again after that.
  */
-export const layer = <Self, Key extends string, A, R = never>(
+export const layer = <Self, Key extends string, A, S extends Stream.Stream<NoInfer<A>, unknown, any>>(
   record: RecordClass<Self, Key, A>,
-  options: Supervised & { readonly stream: Stream.Stream<NoInfer<A>, unknown, R> }
-): Layer.Layer<never, never, Self | Assembly | Handled<R>> =>
+  options: Supervised & { readonly stream: S }
+): Layer.Layer<never, never, Self | Assembly | Handled<Stream.Services<S>>> =>
   declare({
     ...options,
     kind: "Source",

@@ -26,22 +26,20 @@ import type { RecordClass } from "./Record.ts"
  * runs the whole again.
  */
 export const layer: {
-  <S1, K1 extends string, A, S2, K2 extends string, B, R = never>(
+  <S1, K1 extends string, A, S2, K2 extends string, B, T extends Stream.Stream<NoInfer<B>, unknown, any>>(
     options: Reads & {
       readonly from: RecordClass<S1, K1, A>
       readonly to: RecordClass<S2, K2, B>
-      readonly through: (values: Stream.Stream<A>) => Stream.Stream<NoInfer<B>, unknown, R>
+      readonly through: (values: Stream.Stream<A>) => T
     }
-  ): Layer.Layer<never, never, S1 | S2 | Assembly | Handled<R>>
-  <const F extends Emits, S2, K2 extends string, B, R = never>(
+  ): Layer.Layer<never, never, S1 | S2 | Assembly | Handled<Stream.Services<T>>>
+  <const F extends Emits, S2, K2 extends string, B, T extends Stream.Stream<NoInfer<B>, unknown, any>>(
     options: Reads & {
       readonly from: F
       readonly to: RecordClass<S2, K2, B>
-      readonly through: (
-        values: { readonly [K in keyof F]: Stream.Stream<RecordClass.Value<F[K]>> }
-      ) => Stream.Stream<NoInfer<B>, unknown, R>
+      readonly through: (values: { readonly [K in keyof F]: Stream.Stream<RecordClass.Value<F[K]>> }) => T
     }
-  ): Layer.Layer<never, never, EmitsSelf<F> | S2 | Assembly | Handled<R>>
+  ): Layer.Layer<never, never, EmitsSelf<F> | S2 | Assembly | Handled<Stream.Services<T>>>
 } = (options: Options): Layer.Layer<never, never, any> => {
   const single = isRecord(options.from)
   const from: Emits = isRecord(options.from) ? { only: options.from } : options.from
