@@ -223,3 +223,84 @@ export const FlowApp: Layer.Layer<Topology.Topology, Topology.TopologyInvalid, C
     Completion.reconciler({ name: "reconciler", store: flowStore })
   )
 )
+
+// A handler may fail with any errors and need any services: its branches need not agree.
+declare const orText: (value: number) => Effect.Effect<void, "one"> | Effect.Effect<void, "two">
+declare const fromEither: (value: number) => Effect.Effect<void, never, Database> | Effect.Effect<void, never, Cache>
+class Cache extends Context.Service<Cache, { readonly put: (row: unknown) => Effect.Effect<void, "full"> }>()(
+  "app/Cache"
+) {}
+const eitherError = (value: number) => value > 0 ? Effect.fail("one" as const) : Effect.fail(new Error("two"))
+const eitherService = (value: number) =>
+  value > 0
+    ? Effect.flatMap(Database, ({ insert }) => insert(value))
+    : Effect.flatMap(Cache, ({ put }) => put(value))
+const needsBoth = Effect.fnUntraced(function*(value: number) {
+  yield* Database
+  yield* Cache
+  if (value > 1) return yield* Effect.fail("one" as const)
+  if (value > 0) return yield* Effect.fail(new Error("two"))
+  return value
+})
+exactly<Trend | Alert | Reading | Assembly>()(Consumer.layer(Trend, {
+  name: "two errors",
+  emits: { alert: Alert, reading: Reading },
+  handle: (value, emit) => value > 0 ? emit.alert.produceAsync("up") : emit.reading.produceAsync({ celsius: 1, at: 1 })
+}))
+exactly<Trend | Assembly>()(Consumer.layer(Trend, { name: "two errors", handle: eitherError }))
+exactly<Trend | Assembly>()(Consumer.layer(Trend, { name: "two errors", handle: orText }))
+exactly<Trend | Assembly>()(
+  Consumer.layer(Trend, { name: "two errors", handleBatch: (values) => eitherError(values[0]) })
+)
+exactly<Trend | Database | Cache | Assembly>()(Consumer.layer(Trend, { name: "two services", handle: eitherService }))
+exactly<Trend | Database | Cache | Assembly>()(Consumer.layer(Trend, { name: "two services", handle: fromEither }))
+exactly<Trend | Database | Cache | Assembly>()(
+  Consumer.layer(Trend, { name: "two services", handleBatch: (values) => eitherService(values[0]) })
+)
+export const twoErrors: Layer.Layer<never, Log.LogFailed, Trend | Log.LogOf<Trend> | Assembly> = Collector.layer(
+  Trend,
+  {
+    name: "two errors",
+    group: "g",
+    handle: ({ values }) => eitherError(values[0])
+  }
+)
+export const twoServices: Layer.Layer<
+  never,
+  Log.LogFailed,
+  Trend | Log.LogOf<Trend> | Database | Cache | Assembly
+> = Collector.layer(Trend, { name: "two services", group: "g", handle: ({ values }) => eitherService(values[0]) })
+exactly<Trend | Database | Cache | Assembly>()(Source.layer(Trend, {
+  name: "two of both",
+  stream: Stream.mapEffect(Stream.make(1, 2), needsBoth)
+}))
+exactly<Trend | Database | Cache | Assembly>()(Source.layer(Trend, {
+  name: "one of two streams",
+  stream: seen > 0
+    ? Stream.fromEffect(Effect.as(Database, 1))
+    : Stream.mapEffect(Stream.make(1), (value) => Effect.as(Effect.andThen(Cache, Effect.fail("two")), value))
+}))
+exactly<Reading | Trend | Database | Cache | Assembly>()(Transform.layer({
+  name: "two of both",
+  from: Reading,
+  to: Trend,
+  through: (readings) => Stream.mapEffect(readings, ({ celsius }) => needsBoth(celsius))
+}))
+exactly<Reading | Trend | Database | Cache | Assembly>()(Transform.layer({
+  name: "one of two streams",
+  from: { readings: Reading },
+  to: Trend,
+  through: ({ readings }) => {
+    const values = Stream.map(readings, ({ celsius }) => celsius)
+    return seen > 0
+      ? Stream.mapEffect(values, (value) => Effect.as(Database, value))
+      : Stream.mapEffect(values, (value) => Effect.as(Effect.andThen(Cache, Effect.fail("two")), value))
+  }
+}))
+/** A handler may ask for the topology, which provides itself. */
+export const asking: Layer.Layer<Topology.Topology, Topology.TopologyInvalid, Trend> = Topology.layer(
+  Consumer.layer(Trend, {
+    name: "asks",
+    handle: () => Effect.flatMap(Topology.Topology, ({ snapshot }) => Effect.asVoid(snapshot))
+  })
+)
