@@ -61,8 +61,7 @@ const guarantee = <E>(
         }
         yield* body(given).pipe(
           Effect.scoped,
-          Effect.provide(Records),
-          Effect.provide(Logger.layer([logger])),
+          Effect.provide([Records, Logger.layer([logger])]),
           Effect.provideService(Clock.Clock, clock)
         )
       }))

@@ -230,7 +230,7 @@ declare const fromEither: (value: number) => Effect.Effect<void, never, Database
 class Cache extends Context.Service<Cache, { readonly put: (row: unknown) => Effect.Effect<void, "full"> }>()(
   "app/Cache"
 ) {}
-const eitherError = (value: number) => value > 0 ? Effect.fail("one" as const) : Effect.fail(new Error("two"))
+const eitherError = (value: number) => value > 0 ? Effect.fail("one" as const) : Effect.fail({ _tag: "Two" } as const)
 const eitherService = (value: number) =>
   value > 0
     ? Effect.flatMap(Database, ({ insert }) => insert(value))
@@ -239,7 +239,7 @@ const needsBoth = Effect.fnUntraced(function*(value: number) {
   yield* Database
   yield* Cache
   if (value > 1) return yield* Effect.fail("one" as const)
-  if (value > 0) return yield* Effect.fail(new Error("two"))
+  if (value > 0) return yield* Effect.fail({ _tag: "Two" } as const)
   return value
 })
 exactly<Trend | Alert | Reading | Assembly>()(Consumer.layer(Trend, {

@@ -30,7 +30,7 @@ import { TestClock } from "effect/testing"
 import { logOf } from "../src/internal/logKey.ts"
 import { variableOf } from "../src/internal/recordConfig.ts"
 import { backing, type MemoryEngine, openLog } from "./memoryEngine.ts"
-import { adjust, settle } from "./support.ts"
+import { adjust, settle, yieldsOften } from "./support.ts"
 
 class A extends Record.Service<A>()("whole/A", { schema: Schema.Int, buffer: { kind: "Bounded", capacity: 8 } }) {}
 class B extends Record.Service<B>()("whole/B", { schema: Schema.Int, buffer: { kind: "Bounded", capacity: 8 } }) {}
@@ -375,7 +375,9 @@ describe("a topology that fails to start gives everything back, and the next try
   const groupIsFree = Effect.gen(function*() {
     yield* TestClock.adjust("1 second")
     const groups = yield* (yield* logOf<Stored, number>(Stored.key)).groups
-    assert.deepStrictEqual(groups.map(({ idleSince, name }) => [name, idleSince]), [["g", 0]])
+    // Where fibers yield often another component may attach first, and the group was not acquired.
+    if (!yieldsOften) assert.deepStrictEqual(groups.map(({ name }) => name), ["g"])
+    for (const { idleSince } of groups) assert.strictEqual(idleSince, 0)
   })
 
   test(
@@ -1166,7 +1168,7 @@ describe("a batch that is not full waits `within` for more,", () => {
             read: ((from, max) =>
               Effect.andThen(
                 from >= 4n ? gate.await : Effect.void,
-                log.read(from, Math.min(max, 4))
+                log.read(from, from >= 4n ? max : Math.min(max, 4 - Number(from)))
               )) satisfies typeof log.read
           }))
     }
@@ -1216,8 +1218,11 @@ describe("configuration", () => {
         start(Layer.mergeAll(reads(Temperature, "t"), reads(Humidity, "h"), reads(Oil, "o"), reads(L, "l"))),
         ({ snapshot }) => snapshot
       ).pipe(
-        Effect.provide(Layer.mergeAll(Temperature.layerConfig, Humidity.layerConfig, Oil.layerConfig, L.layerConfig)),
-        Effect.provide(env({ [names[1]!]: "Mailbox", RECORDS_U00D6_L_KIND: "SingleLatest" }))
+        Effect.provide(
+          Layer.mergeAll(Temperature.layerConfig, Humidity.layerConfig, Oil.layerConfig, L.layerConfig).pipe(
+            Layer.provide(env({ [names[1]!]: "Mailbox", RECORDS_U00D6_L_KIND: "SingleLatest" }))
+          )
+        )
       )
       assert.deepStrictEqual(records.map(({ kind }) => kind), ["SpmcRing", "Mailbox", "SingleLatest", "SpmcRing"])
     }).pipe(Effect.scoped, Effect.provide(quiet)))
