@@ -7,7 +7,17 @@ const project = (name: string, root: string, include = ["test/**/*.test.ts"]) =>
   test: { name, root, include, testTimeout }
 })
 /** The suites in which what one step has seen is acted on: once more, where any two steps may have others between them. */
-const steps = ["Collector", "Topology", "endings", "supervision", "Record", "interruption", "inspection", "lag"]
+const steps = [
+  "Collector",
+  "Topology",
+  "endings",
+  "wholeness",
+  "supervision",
+  "Record",
+  "interruption",
+  "inspection",
+  "lag"
+]
 const isFull = process.env["SLUICE_FULL"] === "1"
 const yieldingAfter = (ops: number) => {
   const { test } = project(`yielding after ${ops}`, "packages/core", steps.map((suite) => `test/${suite}.test.ts`))

@@ -187,10 +187,11 @@ export class Input {
     this.onLag = spec.onLag
   }
   static attach(record: AnyRecord, spec: ComponentSpec, index: number): Effect.Effect<Input, never, Scope.Scope> {
-    return Effect.map(
-      record.subscribe,
-      (reader) => new Input(record, cursorOf(reader) ?? new ForeignCursor(reader), spec, spec.inputs?.[index] ?? null)
-    )
+    return Effect.flatMap(record.subscribe, (reader) =>
+      Effect.map(Effect.context<never>(), (context) => {
+        const cursor = cursorOf(reader) ?? new ForeignCursor(reader, context)
+        return new Input(record, cursor, spec, spec.inputs?.[index] ?? null)
+      }))
   }
   /** How much is ready for it. A buffer of somebody's own that cannot say it is taken at what it said last. */
   pending(): number {

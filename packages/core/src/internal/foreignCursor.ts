@@ -1,5 +1,5 @@
 /** The driver hook over a reader that has none: a buffer of the user's own, which knows only `Reader`. */
-import { Effect, type Fiber, Latch } from "effect"
+import { type Context, Effect, type Fiber, Latch } from "effect"
 import { Lagged, type Reader, RecordClosed } from "../Reader.ts"
 import { type Counts, Empty, Ended, Overrun, type Polled, PollingCursor } from "./cursor.ts"
 
@@ -11,15 +11,18 @@ export class ForeignCursor<A> extends PollingCursor<A> {
   private readonly arrived: Array<{ readonly value: A } | Lagged> = []
   private ended = false
   private readonly reader: Reader<A>
+  private readonly context: Context.Context<never>
   /** What the reader has said last of how much is ready, and whether it is being asked. */
   private answer = 0
   private asking: Fiber.Fiber<number> | undefined
   /** Open while it is not. */
   private readonly isKnown = Latch.makeUnsafe(true)
 
-  constructor(reader: Reader<A>) {
+  /** `context` has the clock that a `pending` goes by which takes its time. */
+  constructor(reader: Reader<A>, context: Context.Context<never>) {
     super()
     this.reader = reader
+    this.context = context
     this.arrival = Effect.suspend(() =>
       this.arrived.length > 0 || this.ended ? Effect.void : reader.recv.pipe(
         // `recv` hands over in one step, so an interrupt cannot come between it and the array.
@@ -63,7 +66,7 @@ export class ForeignCursor<A> extends PollingCursor<A> {
   /** As the reader says; one that takes a turn to say it is asked, and until it answers it is what it said last. */
   pending(): number {
     if (this.asking === undefined) {
-      const asking = Effect.runFork(this.reader.pending)
+      const asking = Effect.runForkWith(this.context)(this.reader.pending)
       this.asking = asking
       this.isKnown.closeUnsafe()
       asking.addObserver((exit) => {
