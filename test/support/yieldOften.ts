@@ -8,4 +8,4 @@ const ops = Number(process.env["SLUICE_OPS"])
 if (!(Number.isInteger(ops) && ops > 0)) {
   throw new Error(`SLUICE_OPS must be a positive integer, got ${process.env["SLUICE_OPS"]}`)
 }
-Object.assign(Scheduler.MaxOpsBeforeYield, { defaultValue: () => ops })
+;(Scheduler.MaxOpsBeforeYield as { defaultValue: () => number }).defaultValue = () => ops
