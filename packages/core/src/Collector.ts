@@ -10,7 +10,7 @@ import { Cause, Context, Duration, Effect, Exit, Layer, Option, type Schedule, S
 import type { Batch, DeadLetter, Progress } from "./Batch.ts"
 import { type Assembly, type Handled, Interceptor, type Supervised } from "./Component.ts"
 import { type AckError, CollectorCore, type PutAside, type Settings } from "./internal/collector.ts"
-import { declareEffect, defaultRestart, effectOf, type Running, type Slot } from "./internal/component.ts"
+import { declareEffect, defaultRestart, effectOf, isA, type Running, type Slot } from "./internal/component.ts"
 import { logOf } from "./internal/logKey.ts"
 import { numberOf } from "./internal/metrics.ts"
 import { brief, render } from "./internal/render.ts"
@@ -261,7 +261,7 @@ export const layer = <
         return {
           position: core.position,
           isFinal: (cause) =>
-            cause.reasons.some((reason) => reason._tag === "Fail" && reason.error instanceof StaleEpoch),
+            cause.reasons.some((reason) => reason._tag === "Fail" && isA(reason.error, StaleEpoch)),
           metrics: core.metrics
         }
       })

@@ -146,6 +146,15 @@ export const streamOf = <A, E, R>(
     )
   )
 
+/** `instanceof` for whatever somebody's code has failed with: a revoked proxy is of no class, and throws when it is asked. */
+export const isA = <A>(value: unknown, of: abstract new(...args: any) => A): value is A => {
+  try {
+    return value instanceof of
+  } catch {
+    return false
+  }
+}
+
 /**
  * A component writes the one record that it claims. Where that is closed under it, no attempt can ever succeed: the
  * component is over, and what it held is abandoned.
@@ -158,7 +167,7 @@ export const endWhenClosed = <R>(
   Effect.catchIf(
     write,
     (error): error is BufferClosed<unknown> =>
-      error instanceof BufferClosed && error.record === running.claims[0]!.record,
+      isA(error, BufferClosed) && error.record === running.claims[0]!.record,
     ({ record }) => {
       slot.abandon()
       return sayWarning(`component "${running.spec.name}" ends: its record "${record}" takes no more values`)
@@ -276,7 +285,7 @@ export class Running {
   isFinal(cause: Cause.Cause<unknown>): boolean {
     return this.own?.isFinal(cause) === true
       || cause.reasons.some((reason) =>
-        reason._tag === "Fail" && reason.error instanceof RecordClosed && reason.error.cause !== undefined
+        reason._tag === "Fail" && isA(reason.error, RecordClosed) && reason.error.cause !== undefined
       )
   }
 }

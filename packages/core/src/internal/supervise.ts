@@ -94,7 +94,9 @@ export class Supervision {
       if (running.isEnding) return this.slotOver(slot)
       // The schedule has died: of what, and what it was asked about.
       if (Exit.isFailure(exit)) {
-        return this.fail(slot, { why: "restartFailed", cause: Cause.combine(exit.cause, cause) })
+        // Not `Cause.combine`, which hashes what is in them, and throws for a value that cannot be looked at.
+        const both = Cause.fromReasons([...exit.cause.reasons, ...cause.reasons])
+        return this.fail(slot, { why: "restartFailed", cause: both })
       }
       if (!exit.value) return this.fail(slot, { why: "restartEnded", cause })
       if (this.endsAtStop && running.stop.isOpen()) return this.slotOver(slot)
