@@ -42,8 +42,9 @@ export interface CollectorOptions {
    */
   readonly maxAttempts?: number
   /**
-   * How long a batch that failed or was released waits for its next attempt. A schedule that ends goes on with its last
-   * delay. Default: exponential from 100 ms, capped at 30 s, with jitter.
+   * How long a batch that failed or was released waits for its next attempt. A schedule that ends or dies goes on
+   * with delays that double from 100 ms to 30 s, none of them shorter than its last. Default: exponential from 100 ms, capped
+   * at 30 s, with jitter.
    */
   readonly retry?: Schedule.Schedule<unknown, unknown>
   /**
@@ -260,8 +261,7 @@ export const layer = <
         core = opened
         return {
           position: core.position,
-          isFinal: (cause) =>
-            cause.reasons.some((reason) => reason._tag === "Fail" && isA(reason.error, StaleEpoch)),
+          isFinal: (cause) => cause.reasons.some((reason) => reason._tag === "Fail" && isA(reason.error, StaleEpoch)),
           metrics: core.metrics
         }
       })

@@ -545,7 +545,7 @@ export class CollectorCore<A> {
   // ---- committing
 
   /** Stores what is settled, if it is not stored. Concurrent callers share what one of them stores. */
-  readonly commit: Effect.Effect<void, StaleEpoch | LogFailed> = this.committing.withPermit(Effect.suspend(() => {
+  readonly commit: Effect.Effect<void, StaleEpoch | LogFailed> = this.oneAtATime(Effect.suspend(() => {
     if (this.state._tag === "Over") return Effect.fail(this.state.error)
     if (!this.window.isDirty()) return Effect.void
     const uncommitted = this.window.uncommitted()
@@ -563,6 +563,13 @@ export class CollectorCore<A> {
       }))
     )
   }))
+  /** A fiber that is torn down, by what no Effect is, runs no finalizers: its permit is given back for it. */
+  private oneAtATime<B, E>(commit: Effect.Effect<B, E>): Effect.Effect<B, E> {
+    return this.committing.withPermit(Effect.withFiber((fiber) => {
+      const forget = fiber.addObserver(() => Effect.runFork(this.committing.release(1)))
+      return Effect.ensuring(commit, Effect.sync(forget))
+    }))
+  }
   readonly flush: Effect.Effect<bigint, StaleEpoch | LogFailed> = Effect.map(
     this.commit,
     () => BigInt(this.window.committed)
