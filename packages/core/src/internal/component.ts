@@ -166,8 +166,7 @@ export const endWhenClosed = <R>(
 ): Effect.Effect<void, unknown, R> =>
   Effect.catchIf(
     write,
-    (error): error is BufferClosed<unknown> =>
-      isA(error, BufferClosed) && error.record === running.claims[0]!.record,
+    (error): error is BufferClosed<unknown> => isA(error, BufferClosed) && error.record === running.claims[0]!.record,
     ({ record }) => {
       slot.abandon()
       return sayWarning(`component "${running.spec.name}" ends: its record "${record}" takes no more values`)

@@ -1,0 +1,938 @@
+/**
+ * How things end: nothing that a program does ends a component, a worker or a batch in silence, and a shutdown ends, whatever
+ * hangs or dies on the way.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Buffer, Collector, Consumer, Log, Record, Source, Topology, Transform } from "@sluice/core"
+import {
+  Cause,
+  Clock,
+  Context,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Queue,
+  References,
+  Schedule,
+  Schema,
+  Scope,
+  Stream
+} from "effect"
+import { Worker } from "../src/internal/worker.ts"
+import { adjust, settle } from "./support.ts"
+
+const bounded = { kind: "Bounded", capacity: 100 } as const
+class A extends Record.Service<A>()("e/A", { schema: Schema.Int, buffer: bounded, writers: "many" }) {}
+class B extends Record.Service<B>()("e/B", { schema: Schema.Int, buffer: bounded, writers: "many" }) {}
+class Tight extends Record.Service<Tight>()("e/Tight", {
+  schema: Schema.Int,
+  buffer: { kind: "Bounded", capacity: 2 },
+  writers: "many"
+}) {}
+class Letter extends Record.Service<Letter>()("e/Letter", { schema: Schema.String, buffer: bounded }) {}
+const Records = Layer.mergeAll(A.layer, B.layer, Tight.layer, Letter.layer)
+
+// ---- what the tests share
+
+/** A topology by hand, over records that the tests do not build themselves. */
+const started = (
+  components: Layer.Layer<never, any, any>,
+  options?: Topology.TopologyOptions & { readonly records?: Layer.Layer<any, any, any> }
+) =>
+  Effect.gen(function*() {
+    const { records = Records, ...others } = options ?? {}
+    const scope = yield* Scope.make()
+    const reports: Array<Topology.ShutdownReport> = []
+    const context = yield* Layer.buildWithScope(
+      Topology.layer(components, {
+        onShutdown: (report) => Effect.sync(() => void reports.push(report)),
+        ...others
+      }).pipe(Layer.provideMerge(records)) as Layer.Layer<any>,
+      scope
+    )
+    const topology = Context.get(context, Topology.Topology)
+    const component = (name: string) =>
+      Effect.map(topology.snapshot, ({ components }) => components.find((found) => found.name === name)!)
+    /** Begins the drain. */
+    const stop = Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+    const produce = (record: Record.RecordClass<any, any, number>, ...values: ReadonlyArray<number>) =>
+      Effect.scoped(
+        Effect.flatMap(
+          (Context.get(context, record) as Record.Record<number>).producer("test"),
+          ({ produceAsync }) => Effect.forEach(values, (value) => produceAsync(value), { discard: true })
+        )
+      )
+    return { context, topology, component, produce, reports, scope, stop }
+  })
+/** Lets `millis` pass, in steps that are shorter than what anybody waits for, so that each goes on from where it is. */
+const pass = (millis: number): Effect.Effect<void> =>
+  Effect.forEach(
+    Array.from({ length: Math.ceil(millis / 50) }, (_, index) => Math.min(50, millis - index * 50)),
+    (step) => Effect.andThen(adjust(step), settle),
+    { discard: true }
+  )
+/** Fails where `fiber` has not ended. */
+const ended = <A, E>(fiber: Fiber.Fiber<A, E>): Exit.Exit<A, E> => {
+  const exit = fiber.pollUnsafe()
+  assert.isDefined(exit, "it has not ended")
+  return exit
+}
+/** What is logged, instead of in the output. */
+const listening = <A, E, R>(use: (lines: ReadonlyArray<string>) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
+  const lines: Array<string> = []
+  const logger = Logger.make(({ cause, logLevel, message }) =>
+    void lines.push(`${logLevel}: ${String(message)} ${Cause.pretty(cause)}`)
+  )
+  return Effect.provideService(Effect.suspend(() => use(lines)), References.CurrentLoggers, new Set([logger]))
+}
+/** Where what is logged is not the point. */
+const quietly = Effect.provideService(References.MinimumLogLevel, "None")
+const soon = Schedule.spaced("1 second")
+const interruptsItself = Effect.withFiber((fiber) => Fiber.interrupt(fiber))
+/** An Effect that turns out deep inside not to be one. */
+const noEffectInside = Effect.flatMap(Effect.void, () => Promise.resolve() as never)
+/** A handler of code that knows no types. */
+const untyped = (answer: unknown): any => () => answer
+
+const throwing = (field: string): object =>
+  Object.defineProperty(new Error("hidden"), field, {
+    get() {
+      throw new Error(`${field} must not be read`)
+    }
+  })
+/** By what they are: nothing prints them, not even Effect's own loggers. */
+const unprintable: { readonly [name: string]: () => unknown } = {
+  "an object without a prototype": () => Object.create(null),
+  "an object whose toString throws": () => ({
+    toString() {
+      throw new Error("no text")
+    }
+  }),
+  "an object whose toJSON throws": () => ({
+    toJSON() {
+      throw new Error("no JSON")
+    }
+  }),
+  "an error whose message is a getter that throws": () => throwing("message"),
+  "an error whose stack is a getter that throws": () => throwing("stack"),
+  "a revoked proxy": () => {
+    const { proxy, revoke } = Proxy.revocable({}, {})
+    revoke()
+    return proxy
+  },
+  "a symbol": () => Symbol("gone")
+}
+
+// ---- nothing ends in silence
+
+describe("a component that interrupts itself", () => {
+  it.effect("as a handler costs the value it held, restarts, and handles the rest", () =>
+    quietly(Effect.gen(function*() {
+      const seen: Array<number> = []
+      const { component, produce, stop } = yield* started(Consumer.layer(A, {
+        name: "c",
+        restart: soon,
+        handle: (value) => value === 1 ? interruptsItself : Effect.sync(() => void seen.push(value))
+      }))
+      yield* produce(A, 1, 2, 3)
+      yield* settle
+      assert.deepInclude(yield* component("c"), { status: "Restarting", abandoned: 1 })
+      yield* adjust("1 second")
+      yield* settle
+      assert.deepStrictEqual(seen, [2, 3])
+      const { lastCause, ...told } = yield* component("c")
+      assert.deepInclude(told, { status: "Running", handled: 2, abandoned: 1, restarts: 1 })
+      assert.match(lastCause!, /interrupt/i)
+      yield* Fiber.join(yield* stop)
+    })))
+
+  it.effect("as a transform costs the value it held, restarts, and passes the rest on", () =>
+    quietly(Effect.gen(function*() {
+      const seen: Array<number> = []
+      const { component, produce, stop } = yield* started(Layer.mergeAll(
+        Transform.layer({
+          name: "t",
+          restart: soon,
+          from: A,
+          to: B,
+          through: Stream.mapEffect((value) => value === 1 ? Effect.as(interruptsItself, 0) : Effect.succeed(value))
+        }),
+        Consumer.layer(B, { name: "c", handle: (value) => Effect.sync(() => void seen.push(value)) })
+      ))
+      yield* produce(A, 1, 2, 3)
+      yield* settle
+      yield* adjust("1 second")
+      yield* settle
+      assert.deepStrictEqual(seen, [2, 3])
+      assert.deepInclude(yield* component("t"), { status: "Running", abandoned: 1, restarts: 1 })
+      yield* Fiber.join(yield* stop)
+    })))
+
+  it.effect("as a source is run again", () =>
+    quietly(Effect.gen(function*() {
+      let runs = 0
+      const seen: Array<number> = []
+      const { component, stop, topology } = yield* started(Layer.mergeAll(
+        Source.layer(A, {
+          name: "s",
+          restart: soon,
+          stream: Stream.suspend(() =>
+            ++runs === 1
+              ? Stream.concat(Stream.make(1), Stream.fromEffect(Effect.as(interruptsItself, 0)))
+              : Stream.make(2)
+          )
+        }),
+        Consumer.layer(A, { name: "c", handle: (value) => Effect.sync(() => void seen.push(value)) })
+      ))
+      yield* settle
+      assert.deepInclude(yield* component("s"), { status: "Restarting" })
+      yield* adjust("1 second")
+      yield* topology.awaitDone
+      assert.deepStrictEqual(seen, [1, 2])
+      assert.deepInclude(yield* component("s"), { status: "Done", restarts: 1 })
+      yield* Fiber.join(yield* stop)
+    })))
+
+  it.effect("for good has failed, not finished, where its schedule ends there", () =>
+    quietly(Effect.gen(function*() {
+      const { component, produce, stop, topology } = yield* started(
+        Consumer.layer(A, { name: "c", restart: Schedule.recurs(0), handle: () => interruptsItself })
+      )
+      yield* produce(A, 1)
+      assert.strictEqual((yield* Effect.flip(topology.awaitFailure)).why, "restartEnded")
+      assert.strictEqual((yield* Effect.flip(topology.awaitDone))._tag, "ComponentFailed")
+      assert.strictEqual((yield* component("c")).status, "Failed")
+      yield* Fiber.join(yield* stop)
+    })))
+})
+
+describe("a restart schedule", () => {
+  const failing = (restart: Schedule.Schedule<unknown, unknown>, failure: () => unknown = () => "no") =>
+    Consumer.layer(A, { name: "c", restart, handle: () => Effect.suspend(() => Effect.fail(failure())) })
+  /** Its predicate takes the failure for something else. */
+  const misled = Schedule.recurs(5).pipe(
+    Schedule.while(({ input }) => (input as any).error.retryable === true)
+  )
+
+  it.effect("whose predicate throws makes the component Failed, and is told with what it was asked about", () =>
+    listening((lines) =>
+      Effect.gen(function*() {
+        const { component, produce, stop, topology } = yield* started(failing(misled))
+        yield* produce(A, 1, 2)
+        for (const told of [topology.awaitFailure, topology.awaitDone]) {
+          assert.deepInclude(yield* Effect.flip(told), {
+            _tag: "ComponentFailed",
+            component: "c",
+            why: "restartFailed"
+          })
+        }
+        assert.deepInclude(yield* component("c"), { status: "Failed", abandoned: 1, restarts: 0 })
+        yield* settle
+        const errors = lines.filter((line) => line.startsWith("Error"))
+        assert.strictEqual(errors.length, 1, lines.join("\n"))
+        assert.include(errors[0], "component \"c\" has failed for good, its restart schedule failed")
+        assert.match(errors[0]!, /TypeError[^]*Error: no/)
+        yield* Fiber.join(yield* stop)
+      })
+    ))
+
+  it.effect("that throws for a failure which cannot be looked at is told all the same", () =>
+    listening((lines) =>
+      Effect.gen(function*() {
+        for (const [name, value] of Object.entries(unprintable)) {
+          const restart = Schedule.forever.pipe(Schedule.while(() => {
+            throw new Error("the schedule is to blame")
+          }))
+          const { component, produce, stop, topology } = yield* started(failing(restart, value))
+          yield* produce(A, 1)
+          yield* settle
+          assert.strictEqual((yield* component("c")).status, "Failed", name)
+          assert.strictEqual((yield* Effect.flip(topology.awaitFailure)).why, "restartFailed", name)
+          assert.strictEqual((yield* Effect.flip(topology.awaitDone))._tag, "ComponentFailed", name)
+          yield* Fiber.join(yield* stop)
+        }
+        const errors = lines.filter((line) => line.startsWith("Error"))
+        assert.strictEqual(errors.length, Object.keys(unprintable).length)
+        assert.isTrue(errors.every((line) => line.includes("the schedule is to blame")), errors.join("\n"))
+      })
+    ))
+
+  it.effect("that ends over a failure which cannot be looked at fails awaitFailure and awaitDone, and is logged", () =>
+    listening((lines) =>
+      Effect.gen(function*() {
+        for (const [name, value] of Object.entries(unprintable)) {
+          const { produce, stop, topology } = yield* started(failing(Schedule.recurs(0), value))
+          yield* produce(A, 1)
+          yield* settle
+          const failure = yield* Effect.flip(topology.awaitFailure)
+          assert.strictEqual(failure.why, "restartEnded", name)
+          assert.include(failure.message, "component \"c\" has failed for good")
+          assert.strictEqual((yield* Effect.flip(topology.awaitDone))._tag, "ComponentFailed", name)
+          yield* Fiber.join(yield* stop)
+        }
+        assert.strictEqual(lines.filter((line) => line.startsWith("Error")).length, Object.keys(unprintable).length)
+      })
+    ))
+})
+
+describe("a logger that throws", () => {
+  const broken = Effect.provideService(
+    References.CurrentLoggers,
+    new Set([Logger.make(() => {
+      throw new Error("EPIPE")
+    })])
+  )
+
+  it.effect("ends no supervision: the component restarts and handles the rest", () =>
+    broken(Effect.gen(function*() {
+      const { component, produce, stop } = yield* started(Consumer.layer(A, {
+        name: "c",
+        restart: soon,
+        handle: (value) => value === 1 ? Effect.fail("bad") : Effect.void
+      }))
+      yield* produce(A, 1, 2, 3)
+      yield* settle
+      yield* adjust("1 second")
+      yield* settle
+      assert.deepInclude(yield* component("c"), { status: "Running", handled: 2, abandoned: 1, restarts: 1 })
+      yield* Fiber.join(yield* stop)
+    })))
+
+  it.effect("does not keep the end of a component from being told, nor the drain from ending", () =>
+    broken(Effect.gen(function*() {
+      const { produce, stop, topology } = yield* started(
+        Consumer.layer(A, { name: "c", restart: Schedule.recurs(0), handle: () => Effect.fail("bad") })
+      )
+      yield* produce(A, 1)
+      assert.strictEqual((yield* Effect.flip(topology.awaitFailure)).why, "restartEnded")
+      yield* settle
+      const stopping = yield* stop
+      yield* settle
+      ended(stopping)
+    })))
+})
+
+describe("a failure that cannot be printed", () => {
+  for (const [name, value] of Object.entries(unprintable)) {
+    for (const [how, fail] of [["failure", Effect.fail], ["defect", Effect.die]] as const) {
+      it.effect(`${name}, as the ${how} of a handler, costs one value, and the last cause is a text`, () =>
+        Effect.gen(function*() {
+          const { component, produce, stop } = yield* started(Consumer.layer(A, {
+            name: "c",
+            restart: soon,
+            handle: (n) => n === 1 ? Effect.suspend(() => fail(value())) : Effect.void
+          }))
+          yield* produce(A, 1, 2, 3)
+          yield* settle
+          yield* adjust("1 second")
+          yield* settle
+          const { lastCause, ...told } = yield* component("c")
+          assert.deepInclude(told, { status: "Running", handled: 2, abandoned: 1, restarts: 1 })
+          assert.isString(lastCause)
+          yield* Fiber.join(yield* stop)
+        }).pipe(Effect.provideService(References.CurrentLoggers, new Set([Logger.make(Logger.formatLogFmt.log)]))))
+    }
+  }
+})
+
+describe("a handler that answers with no Effect", () => {
+  const answers: ReadonlyArray<readonly [answer: unknown, said: string]> = [
+    [Promise.resolve(), "a Promise"],
+    [undefined, "undefined"],
+    [3, "the number 3"]
+  ]
+  for (const option of ["handle", "handleBatch"] as const) {
+    for (const [answer, said] of answers) {
+      it.effect(`but with ${said}, as \`${option}\` of a consumer, fails and says so`, () =>
+        quietly(Effect.gen(function*() {
+          const { component, produce, stop } = yield* started(
+            Consumer.layer(A, { name: "c", restart: soon, [option]: untyped(answer) } as any)
+          )
+          yield* produce(A, 1)
+          yield* settle
+          assert.deepInclude(yield* component("c"), {
+            status: "Restarting",
+            handled: 0,
+            abandoned: 1,
+            lastCause: `TypeError: component "c": \`${option}\` must answer with an Effect, and answered with ${said}`
+          })
+          yield* adjust("1 second")
+          yield* settle
+          yield* produce(A, 2)
+          yield* settle
+          assert.deepInclude(yield* component("c"), { abandoned: 2, restarts: 1 })
+          yield* Fiber.join(yield* stop)
+        })))
+    }
+  }
+
+  it.effect("is told what `handleUnsafe` returned, which would never be run", () =>
+    quietly(Effect.gen(function*() {
+      const { component, produce, stop } = yield* started(
+        Consumer.layer(A, { name: "c", restart: soon, handleUnsafe: untyped(Effect.void) })
+      )
+      yield* produce(A, 1)
+      yield* settle
+      const { lastCause, ...told } = yield* component("c")
+      assert.deepInclude(told, { status: "Restarting", handled: 0, abandoned: 1 })
+      assert.include(lastCause, "`handleUnsafe` must return nothing")
+      yield* Fiber.join(yield* stop)
+    })))
+
+  it.effect("but with an Effect that turns out deep inside not to be one, restarts", () =>
+    quietly(Effect.gen(function*() {
+      const seen: Array<number> = []
+      const { component, produce, stop } = yield* started(Consumer.layer(A, {
+        name: "c",
+        restart: soon,
+        handle: (value) => value === 1 ? noEffectInside : Effect.sync(() => void seen.push(value))
+      }))
+      yield* produce(A, 1, 2, 3)
+      yield* settle
+      yield* adjust("1 second")
+      yield* settle
+      assert.deepStrictEqual(seen, [2, 3])
+      assert.deepInclude(yield* component("c"), { status: "Running", handled: 2, abandoned: 1, restarts: 1 })
+      yield* Fiber.join(yield* stop)
+    })))
+})
+
+describe("lag is never fatal", () => {
+  class Ring extends Record.Service<Ring>()("e/Ring", {
+    schema: Schema.Int,
+    buffer: { kind: "SpmcRing", capacity: 2 }
+  }) {}
+  const ways: { readonly [name: string]: () => any } = {
+    "answers with a promise": () => Promise.resolve(),
+    "answers with nothing": () => undefined,
+    throws: () => {
+      throw new Error("no lag, please")
+    },
+    fails: () => Effect.fail("no lag, please"),
+    dies: () => Effect.die("no lag, please"),
+    "interrupts itself": () => Effect.interrupt
+  }
+  for (const [name, onLag] of Object.entries(ways)) {
+    it.effect(`although onLag ${name}: that is told, and the reader goes on`, () =>
+      listening((lines) =>
+        Effect.gen(function*() {
+          const seen: Array<number> = []
+          const { component, context, stop } = yield* started(
+            Consumer.layer(Ring, { name: "c", onLag, handle: (value) => Effect.sync(() => void seen.push(value)) }),
+            { records: Ring.layer }
+          )
+          yield* settle
+          yield* Effect.scoped(Effect.map(
+            (Context.get(context, Ring) as Record.Record<number>).producer("test"),
+            ({ produceUnsafe }) => {
+              for (let value = 1; value <= 5; value++) produceUnsafe(value)
+            }
+          ))
+          yield* settle
+          assert.deepStrictEqual(seen, [4, 5])
+          assert.deepInclude(yield* component("c"), { status: "Running", restarts: 0, abandoned: 0, handled: 2 })
+          assert.isTrue(
+            lines.some((line) => line.startsWith("Warn: onLag of component \"c\" failed")),
+            lines.join("\n")
+          )
+          yield* Fiber.join(yield* stop)
+        })
+      ))
+  }
+})
+
+describe("a collector", () => {
+  class Value extends Record.Service<Value>()("e/Value", { schema: Schema.Int, writers: "many" }) {}
+  const one = { batch: { max: 1 } }
+  /** A collector as a component, over a log with faults. */
+  const collecting = (
+    options: Omit<Parameters<typeof Collector.layer>[1], "name" | "group" | "deadLetter"> & {
+      readonly deadLetter?: any
+    },
+    log: Log.LogBacking<any, any> = Log.memory()
+  ) =>
+    Effect.gen(function*() {
+      const app = yield* started(
+        Collector.layer(Value, { name: "c", group: "g", ...one, retry: soon, restart: soon, ...options } as any),
+        { records: Layer.merge(Value.layerLog(log), Letter.layer) }
+      )
+      return { ...app, produce: (...values: ReadonlyArray<number>) => app.produce(Value, ...values) }
+    })
+  /** What a handler got, as `value#attempt`, and what becomes of the value 1 at its first attempt. */
+  const failingOnce = (fail: () => Effect.Effect<void, unknown>) => {
+    const seen: Array<string> = []
+    return {
+      seen,
+      handle: ({ attempt, values }: Collector.Batch<any>) => {
+        seen.push(`${values}#${attempt}`)
+        return values[0] === 1 && attempt === 1 ? fail() : Effect.void
+      }
+    }
+  }
+
+  const ends: { readonly [name: string]: () => any } = {
+    "interrupts its own fiber": () => interruptsItself,
+    "answers with a promise": () => Promise.resolve(),
+    "answers with nothing": () => undefined,
+    "answers with a number": () => 3,
+    "answers with an Effect that turns out deep inside not to be one": () => noEffectInside,
+    throws: () => {
+      throw new Error("no")
+    },
+    ...Object.fromEntries(
+      Object.entries(unprintable).flatMap(([name, value]) => [
+        [`fails with ${name}`, () => Effect.fail(value())],
+        [`dies of ${name}`, () => Effect.die(value())]
+      ])
+    )
+  }
+  for (const [name, fail] of Object.entries(ends)) {
+    it.effect(`whose handler ${name} has used an attempt, and hands the batch out again`, () =>
+      quietly(Effect.gen(function*() {
+        const { handle, seen } = failingOnce(fail)
+        const { component, produce, stop } = yield* collecting({ handle })
+        yield* produce(1, 2)
+        yield* settle
+        yield* pass(3000)
+        assert.deepStrictEqual(seen.toSorted(), ["1#1", "1#2", "2#1"])
+        const { lastCause, ...told } = yield* component("c")
+        assert.deepInclude(told, { status: "Running", handled: 2, abandoned: 1 })
+        assert.isString(lastCause)
+        yield* Fiber.join(yield* stop)
+      })))
+  }
+
+  it.effect("whose handler always interrupts its own fiber comes to its last attempt, and to the dead letter", () =>
+    quietly(Effect.gen(function*() {
+      const attempts: Array<number> = []
+      const { context, produce, stop } = yield* collecting({
+        maxAttempts: 3,
+        deadLetter: {
+          record: Letter,
+          as: ({ attempts, sequence }: Collector.DeadLetter) => `${sequence} after ${attempts}`
+        },
+        handle: ({ attempt }) => Effect.andThen(Effect.sync(() => void attempts.push(attempt)), interruptsItself)
+      })
+      yield* produce(1)
+      yield* pass(3000)
+      assert.deepStrictEqual(attempts, [1, 2, 3])
+      const latest = yield* (Context.get(context, Letter) as Record.Record<string>).latest
+      assert.deepInclude(latest, { value: "0 after 3" })
+      yield* Fiber.join(yield* stop)
+    })))
+
+  for (
+    const [name, retry, delays] of [
+      [
+        "throws",
+        Schedule.spaced("1 second").pipe(Schedule.while(() => {
+          throw new Error("no")
+        })),
+        [100, 300, 700, 1500, 3100]
+      ],
+      // 1 second twice; what follows is never shorter than that.
+      [
+        "ends",
+        Schedule.max([Schedule.spaced("1 second"), Schedule.recurs(2)]),
+        [1000, 2000, 3000, 4000, 5000, 6000, 7600]
+      ]
+    ] as const
+  ) {
+    it.effect(`whose \`retry\` ${name} goes on with delays that grow, and are not shorter than its last`, () =>
+      quietly(Effect.gen(function*() {
+        const clock = yield* Clock.Clock
+        const at: Array<number> = []
+        const { produce, stop } = yield* collecting({
+          retry,
+          handle: () =>
+            Effect.andThen(Effect.sync(() => void at.push(clock.currentTimeMillisUnsafe())), Effect.fail("no"))
+        })
+        yield* produce(1)
+        yield* settle
+        yield* pass(delays.at(-1)!)
+        assert.deepStrictEqual(at.map((time) => time - at[0]!), [0, ...delays])
+        const stopping = yield* stop
+        yield* settle
+        ended(stopping)
+      })))
+  }
+
+  /** A log whose `read`, or whose groups' `commit`, does something else once. */
+  const odd = (what: "read" | "commit", once: () => any): Log.LogBacking => ({
+    durability: "volatile",
+    make: (record) =>
+      Effect.map(Log.memory().make(record), (log) => {
+        let left = 1
+        const or = <A, E>(as: () => Effect.Effect<A, E>): Effect.Effect<A, E> =>
+          Effect.suspend(() => left-- > 0 ? once() : as())
+        return Object.assign(
+          Object.create(log),
+          what === "read"
+            ? { read: (from: bigint, max: number) => or(() => log.read(from, max)) }
+            : {
+              acquire: (group: string, options: { readonly from: Log.From }) =>
+                Effect.map(log.acquire(group, options), (held) => ({
+                  ...held,
+                  commit: (progress: Parameters<typeof held.commit>[0]) => or(() => held.commit(progress))
+                }))
+            }
+        )
+      })
+  })
+  const oddities: { readonly [name: string]: () => any } = {
+    dies: () => Effect.die(new TypeError("reset")),
+    "dies of what cannot be looked at": () => Effect.die(unprintable["a revoked proxy"]!()),
+    throws: () => {
+      throw new TypeError("reset")
+    },
+    "answers with an interrupt": () => Effect.interrupt,
+    "interrupts its own fiber": () => interruptsItself,
+    "answers with a promise": () => Promise.resolve([])
+  }
+  for (const [name, once] of Object.entries(oddities)) {
+    // These end the worker itself, which is told in the log, and begins anew in a second.
+    const isTold = name !== "answers with a promise" && name !== "interrupts its own fiber"
+    it.effect(`whose log's read ${name} tells ${isTold ? "one take" : "the log"} of it, and goes on by itself`, () =>
+      listening((lines) =>
+        Effect.gen(function*() {
+          const collector = yield* Collector.make(Value, { group: "g", ...one })
+          const taking = yield* Effect.forkChild(Effect.exit(Effect.scoped(collector.take)))
+          yield* settle
+          yield* Effect.scoped(Effect.flatMap(
+            Effect.flatMap(Value, ({ producer }) => producer("test")),
+            ({ produceAsync }) => produceAsync(7)
+          ))
+          yield* pass(2000)
+          const told = yield* ended(taking)
+          if (Exit.isSuccess(told)) {
+            assert.isFalse(isTold)
+            assert.isTrue(lines.some((line) => line.startsWith("Error") && line.includes("its fetching failed")))
+            return assert.deepStrictEqual(told.value.values, [7])
+          }
+          assert.isTrue(isTold)
+          assert.strictEqual((Cause.squash(told.cause) as Log.LogFailed)._tag, "LogFailed")
+          const again = yield* Effect.forkChild(Effect.scoped(collector.take))
+          yield* settle
+          assert.deepStrictEqual((yield* ended(again)).values, [7])
+        }).pipe(Effect.scoped, Effect.provide(Value.layerLog(odd("read", once))))
+      ))
+
+    it.effect(`whose commit ${name} tries it again, and hands nothing out twice for it`, () =>
+      quietly(
+        Effect.gen(function*() {
+          const collector = yield* Collector.make(Value, { group: "g", ...one })
+          yield* Effect.scoped(Effect.flatMap(
+            Effect.flatMap(Value, ({ producer }) => producer("test")),
+            ({ produceAsync }) => Effect.andThen(produceAsync(7), produceAsync(8))
+          ))
+          assert.deepStrictEqual((yield* Effect.scoped(collector.take)).values, [7])
+          yield* pass(2000)
+          assert.deepInclude(yield* collector.progress, { committed: 0n, watermark: 0n })
+          assert.deepStrictEqual((yield* Effect.scoped(collector.take)).values, [8])
+          yield* settle
+          assert.deepInclude(yield* collector.progress, { committed: 1n, watermark: 1n })
+        }).pipe(Effect.scoped, Effect.provide(Value.layerLog(odd("commit", once))))
+      ))
+  }
+
+  /** A record of dead letters for which the letters of `never` cannot be made, whatever is tried. */
+  const lettersBut = (...never: ReadonlyArray<bigint>) => ({
+    record: Letter,
+    as: ({ sequence }: Collector.DeadLetter) => {
+      if (never.includes(sequence)) throw new Error("no letter for this one")
+      return `sequence ${sequence}`
+    }
+  })
+  const producing = (...values: ReadonlyArray<number>) =>
+    Effect.scoped(Effect.flatMap(
+      Effect.flatMap(Value, ({ producer }) => producer("test")),
+      ({ produceAsync }) => Effect.forEach(values, (value) => produceAsync(value), { discard: true })
+    ))
+  const lettersHeld = Effect.scoped(
+    Effect.flatMap(
+      Letter,
+      ({ subscribe }) =>
+        Effect.flatMap(
+          subscribe,
+          (reader) =>
+            Effect.flatMap(reader.pending, (pending) =>
+              Effect.forEach(Array.from({ length: pending }), () => reader.recv))
+        )
+    )
+  )
+  const withLetters = <A, E>(
+    use: Effect.Effect<A, E, Value | Letter | Log.LogOf<Value> | Scope.Scope>,
+    log: Log.LogBacking = Log.memory()
+  ) => quietly(Effect.scoped(use).pipe(Effect.provide(Layer.merge(Value.layerLog(log), Letter.layer))))
+
+  it.effect("puts every other value aside while one dead letter cannot be stored, and tells who rejected that", () =>
+    withLetters(Effect.gen(function*() {
+      const collector = yield* Collector.make(Value, { group: "g", ...one, deadLetter: lettersBut(0n) })
+      yield* producing(1, 2, 3)
+      const [first, second, third] = [yield* collector.take, yield* collector.take, yield* collector.take]
+      const rejecting = yield* Effect.forEach(
+        [first, second, third],
+        (batch) => Effect.forkChild(Effect.exit(collector.reject(batch, "bad")))
+      )
+      yield* settle
+      const [one_, two, three] = yield* Effect.forEach(rejecting, (fiber) => ended(fiber))
+      assert.isTrue(Exit.isFailure(one_!) && Exit.isSuccess(two!) && Exit.isSuccess(three!))
+      assert.deepStrictEqual(yield* lettersHeld, ["sequence 1", "sequence 2"])
+      assert.deepInclude(yield* collector.progress, { watermark: -1n, holes: 1 })
+    })))
+
+  it.effect("stores the other letters of a rejected batch, each once, however often one of them is tried again", () =>
+    withLetters(Effect.gen(function*() {
+      const collector = yield* Collector.make(Value, { group: "g", deadLetter: lettersBut(1n) })
+      yield* producing(1, 2, 3, 4)
+      const batch = yield* collector.take
+      assert.strictEqual(batch.values.length, 4)
+      const exit = yield* Effect.exit(collector.reject(batch, "bad"))
+      assert.isTrue(Exit.isFailure(exit))
+      yield* producing(5)
+      assert.deepStrictEqual((yield* collector.take).values, [5])
+      yield* pass(10_000)
+      assert.deepStrictEqual(yield* lettersHeld, ["sequence 0", "sequence 2", "sequence 3"])
+      assert.deepInclude(yield* collector.progress, { watermark: -1n })
+    })))
+
+  for (const [name, value] of Object.entries(unprintable)) {
+    it.effect(`tries a dead letter again whose making throws ${name}`, () =>
+      withLetters(Effect.gen(function*() {
+        let failures = 2
+        const collector = yield* Collector.make(Value, {
+          group: "g",
+          ...one,
+          deadLetter: {
+            record: Letter,
+            as: ({ sequence }) => {
+              if (sequence === 0n && failures-- > 0) throw value()
+              return `sequence ${sequence}`
+            }
+          }
+        })
+        yield* producing(1, 2)
+        const [first, second] = [yield* collector.take, yield* collector.take]
+        const rejecting = yield* Effect.forkChild(Effect.exit(collector.reject(first, "bad")))
+        yield* collector.reject(second, "bad")
+        const exit = yield* Fiber.join(rejecting)
+        assert.strictEqual(
+          Exit.isFailure(exit) ? (Cause.squash(exit.cause) as Log.LogFailed)._tag : "stored",
+          "LogFailed"
+        )
+        yield* pass(2000)
+        assert.deepStrictEqual(yield* lettersHeld, ["sequence 1", "sequence 0"])
+        assert.deepInclude(yield* collector.progress, { watermark: 1n, holes: 0 })
+      })))
+  }
+
+  it.effect("drains well before its deadline although a dead letter can never be stored, and leaves that for the next run", () =>
+    quietly(Effect.gen(function*() {
+      const { produce, reports, stop } = yield* collecting({
+        maxAttempts: 1,
+        deadLetter: lettersBut(0n),
+        handle: ({ values }) => values[0] === 1 ? Effect.fail("poison") : Effect.void
+      })
+      yield* produce(1, 2)
+      yield* settle
+      const stopping = yield* stop
+      yield* pass(2500)
+      ended(stopping)
+      assert.deepInclude(reports[0]!, { withinDeadline: true, interrupted: [], waited: [], faults: [] })
+      // Nothing above it is committed, so that it comes again with all that follows.
+      assert.deepStrictEqual(reports[0]!.left, [{ record: "e/Value", component: "c", values: 2 }])
+    })))
+})
+
+describe("the failure of an application's own queue", () => {
+  class Feed extends Record.Service<Feed>()("e/Feed", { schema: Schema.Int }) {}
+  const lost = new Error("connection lost")
+  const ways: {
+    readonly [name: string]: (queue: Queue.Queue<number, Error | Cause.Done>) => Effect.Effect<unknown>
+  } = {
+    fail: (queue) => Queue.fail(queue, lost),
+    die: (queue) => Queue.failCause(queue, Cause.die(lost))
+  }
+  const cleanly: typeof ways = { end: (queue) => Queue.end(queue), shutdown: (queue) => Queue.shutdown(queue) }
+  const onQueue = (components: Layer.Layer<never, any, any>) =>
+    Effect.gen(function*() {
+      const queue = yield* Queue.unbounded<number, Error | Cause.Done>()
+      const app = yield* started(components, {
+        records: Layer.merge(Feed.layerBuffer(Buffer.fromQueue(queue)), Records)
+      })
+      yield* Queue.offer(queue, 1)
+      yield* settle
+      return { ...app, queue }
+    })
+
+  for (const [name, end] of Object.entries(ways)) {
+    it.effect(`(${name}) reaches recv once what is held is read, for ever`, () =>
+      Effect.gen(function*() {
+        const queue = yield* Queue.unbounded<number, Error | Cause.Done>()
+        yield* Effect.gen(function*() {
+          const reader = yield* (yield* Feed).subscribe
+          yield* Queue.offer(queue, 1)
+          assert.strictEqual(yield* reader.recv, 1)
+          const waiting = yield* Effect.forkChild(Effect.flip(reader.recv))
+          yield* settle
+          yield* end(queue)
+          for (
+            const error of [
+              yield* Fiber.join(waiting),
+              yield* Effect.flip(reader.recv),
+              yield* Effect.flip(reader.tryRecv)
+            ]
+          ) {
+            assert.deepInclude(error, { _tag: "RecordClosed", record: "e/Feed", cause: lost })
+            assert.include(error.message, "connection lost")
+          }
+        }).pipe(Effect.scoped, Effect.provide(Feed.layerBuffer(Buffer.fromQueue(queue))))
+      }))
+
+    it.effect(`(${name}) makes a consumer Failed for good, whatever its schedule says`, () =>
+      quietly(Effect.gen(function*() {
+        const { component, queue, stop, topology } = yield* onQueue(
+          Consumer.layer(Feed, { name: "c", handle: () => Effect.void })
+        )
+        yield* end(queue)
+        yield* settle
+        assert.deepInclude(yield* Effect.flip(topology.awaitDone), { component: "c", why: "final" })
+        const { lastCause, ...told } = yield* component("c")
+        assert.deepInclude(told, { status: "Failed", handled: 1, abandoned: 0, restarts: 0 })
+        assert.include(lastCause, "connection lost")
+        yield* Fiber.join(yield* stop)
+      })))
+
+    it.effect(`(${name}) makes a transform Failed for good`, () =>
+      quietly(Effect.gen(function*() {
+        const { component, queue, stop, topology } = yield* onQueue(
+          Transform.layer({ name: "t", from: Feed, to: A, through: (values) => values })
+        )
+        yield* end(queue)
+        assert.deepInclude(yield* Effect.flip(topology.awaitFailure), { component: "t", why: "final" })
+        assert.include((yield* component("t")).lastCause, "connection lost")
+        yield* Fiber.join(yield* stop)
+      })))
+
+    it.effect(`(${name}) is what Record.stream dies of`, () =>
+      Effect.gen(function*() {
+        const queue = yield* Queue.unbounded<number, Error | Cause.Done>()
+        const reading = yield* Effect.forkChild(
+          Effect.exit(Stream.runCollect(Record.stream(Feed))).pipe(
+            Effect.provide(Feed.layerBuffer(Buffer.fromQueue(queue)))
+          )
+        )
+        yield* Queue.offer(queue, 1)
+        yield* settle
+        yield* end(queue)
+        const exit = yield* Fiber.join(reading)
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+        assert.deepInclude(Exit.isFailure(exit) ? Cause.squash(exit.cause) as object : {}, {
+          _tag: "RecordClosed",
+          cause: lost
+        })
+      }))
+  }
+
+  for (const [name, end] of Object.entries(cleanly)) {
+    it.effect(`is none where it was told to ${name}: readers, streams and components end well`, () =>
+      Effect.gen(function*() {
+        const { component, context, queue, stop, topology } = yield* onQueue(
+          Consumer.layer(Feed, { name: "c", handle: () => Effect.void })
+        )
+        const reading = yield* Effect.forkChild(Effect.provide(Stream.runCollect(Record.stream(Feed)), context))
+        yield* settle
+        yield* end(queue)
+        yield* settle
+        yield* topology.awaitDone
+        yield* Fiber.join(reading)
+        yield* settle
+        assert.deepInclude(yield* component("c"), { status: "Done", handled: 1, lastCause: null })
+        yield* Fiber.join(yield* stop)
+      }))
+  }
+})
+
+describe("work beside everything else", () => {
+  it.effect("that dies, fails or interrupts itself is told and begun anew after a second; it ends by returning", () =>
+    listening((lines) =>
+      Effect.gen(function*() {
+        const ends = [
+          Effect.die("died"),
+          Effect.fail("failed"),
+          interruptsItself,
+          Promise.resolve() as never,
+          Effect.void
+        ]
+        let runs = 0
+        const worker = new Worker("the watch", Effect.suspend(() => ends[runs++]!), yield* Effect.context<never>())
+        yield* settle
+        for (let begun = 1; begun < ends.length; begun++) {
+          assert.strictEqual(runs, begun)
+          assert.strictEqual(lines.length, begun)
+          assert.include(lines.at(-1), "Error: the watch failed, and begins anew in a second")
+          yield* adjust("999 millis")
+          yield* settle
+          assert.strictEqual(runs, begun)
+          yield* adjust("1 millis")
+          yield* settle
+        }
+        assert.strictEqual(runs, ends.length)
+        yield* adjust("1 minute")
+        assert.strictEqual(runs, ends.length)
+        assert.strictEqual(lines.length, ends.length - 1)
+        worker.stop()
+      })
+    ))
+
+  it.effect("ends where it is stopped: at work, and also while it is about to begin anew", () =>
+    listening((lines) =>
+      Effect.gen(function*() {
+        const context = yield* Effect.context<never>()
+        let interrupted = 0
+        const atWork = new Worker(
+          "at work",
+          Effect.onInterrupt(Effect.never, () => Effect.sync(() => void interrupted++)),
+          context
+        )
+        let runs = 0
+        const waiting = new Worker("about to", Effect.suspend(() => (runs++, Effect.die("died"))), context)
+        let begun: Worker | undefined
+        begun = new Worker("stops itself", Effect.suspend(() => (begun?.stop(), Effect.never)), context)
+        yield* settle
+        atWork.stop()
+        waiting.stop()
+        begun.stop()
+        yield* adjust("1 minute")
+        yield* settle
+        assert.strictEqual(interrupted, 1)
+        assert.strictEqual(runs, 1)
+        assert.strictEqual(lines.length, 1)
+      })
+    ))
+
+  it.effect("such as the watch for stalls goes on although its logger throws at a warning", () =>
+    Effect.gen(function*() {
+      let warnings = 0
+      const throwing = Logger.make(({ logLevel, message }) => {
+        if (logLevel !== "Warn" || !String(message).includes("is stalled")) return
+        warnings++
+        throw new Error("EPIPE")
+      })
+      yield* Effect.gen(function*() {
+        const { produce, stop } = yield* started(
+          Consumer.layer(Tight, { name: "slow", handle: () => Effect.never })
+        )
+        const producing = yield* Effect.forkChild(Effect.exit(produce(Tight, 1, 2, 3, 4, 5)))
+        yield* settle
+        yield* pass(3500)
+        assert.strictEqual(warnings, 3)
+        const stopping = yield* stop
+        yield* pass(6000)
+        ended(stopping)
+        yield* Fiber.join(producing)
+      }).pipe(Effect.provideService(References.CurrentLoggers, new Set([throwing])))
+    }))
+})
