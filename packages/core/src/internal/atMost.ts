@@ -30,13 +30,13 @@ export const acquireInterruptibly = <A, E>(
     Effect.gen(function*() {
       const scope = yield* Effect.scope
       const context = yield* Effect.context<never>()
-      const acquiring = yield* Effect.forkDetach(acquire, { startImmediately: true })
+      // Never interrupted itself: what it had taken by then would be lost on the way out.
+      const acquiring = yield* Effect.forkDetach(Effect.uninterruptible(acquire), { startImmediately: true })
       const waited = yield* Effect.exit(restore(Fiber.await(acquiring)))
       if (Exit.isFailure(waited)) {
         acquiring.addObserver((exit) => {
           if (Exit.isSuccess(exit)) Effect.runForkWith(context)(release(exit.value))
         })
-        acquiring.interruptUnsafe()
         return yield* Effect.failCause(waited.cause)
       }
       const exit = waited.value
