@@ -3,14 +3,16 @@
  * hangs or dies on the way.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Buffer, Collector, Consumer, Log, Record, Source, Topology, Transform } from "@sluice/core"
+import { Buffer, Collector, Consumer, Engine, Log, Record, Source, Topology, Transform } from "@sluice/core"
 import {
   Cause,
   Clock,
   Context,
+  Deferred,
   Effect,
   Exit,
   Fiber,
+  Latch,
   Layer,
   Logger,
   Queue,
@@ -20,7 +22,9 @@ import {
   Scope,
   Stream
 } from "effect"
+import { MaxOpsBeforeYield } from "effect/Scheduler"
 import { Worker } from "../src/internal/worker.ts"
+import { MemoryEngine, type MemoryEngineOptions } from "./memoryEngine.ts"
 import { adjust, settle } from "./support.ts"
 
 const bounded = { kind: "Bounded", capacity: 100 } as const
@@ -935,4 +939,785 @@ describe("work beside everything else", () => {
         yield* Fiber.join(producing)
       }).pipe(Effect.provideService(References.CurrentLoggers, new Set([throwing])))
     }))
+})
+
+// ---- a shutdown ends, and ends well
+
+class Odd extends Record.Service<Odd>()("e/Odd", { schema: Schema.Int, writers: "many" }) {}
+
+/** A buffer as somebody writes it, with what its close and the end of a subscription come to. */
+const broker = (
+  ends: { readonly close?: Effect.Effect<void>; readonly unsubscribe?: Effect.Effect<void> }
+): Buffer.BackingOf<number> => ({
+  make: (record) =>
+    Effect.map(Buffer.spmcRing({ capacity: 8 }).make(record), (ring) =>
+      Buffer.make({
+        record: record.key,
+        kind: "Broker",
+        push: (value: number) => void ring.produceUnsafe(value),
+        close: ends.close ?? ring.close,
+        subscribe: Effect.andThen(Effect.addFinalizer(() => ends.unsubscribe ?? Effect.void), ring.subscribe)
+      }))
+})
+/** A log over an engine in memory of which some things are otherwise. */
+const engineLog = (
+  otherwise: Partial<Engine.Engine>,
+  options?: MemoryEngineOptions,
+  made: (engine: MemoryEngine) => void = () => {}
+): Log.LogBacking => ({
+  durability: "replicated",
+  make: (record) =>
+    Effect.orDie(Effect.flatMap(Clock.Clock, (clock) => {
+      const engine = new MemoryEngine(0, clock, options)
+      made(engine)
+      return Engine.make(record, Object.assign(engine, otherwise))
+    }))
+})
+const withOdd = (odd: Layer.Layer<any, any, any>) => Layer.merge(odd, Records)
+const reading = (handle: (value: number) => Effect.Effect<void, unknown> = () => Effect.void) =>
+  Consumer.layer(Odd, { name: "odd", handle })
+/** Besides what hangs or dies: a component with values to handle, whose end must be as good as ever. */
+const neighbour = () => {
+  const seen: Array<number> = []
+  const layer = Consumer.layer(A, {
+    name: "neighbour",
+    handle: (value) => Effect.map(Effect.sleep("10 millis"), () => void seen.push(value))
+  })
+  return { seen, layer }
+}
+const inTwoSeconds = { drainTimeout: "2 seconds" } as const
+
+describe("a shutdown", () => {
+  const whatever: {
+    readonly [name: string]: {
+      readonly odd: Layer.Layer<any, any, any>
+      readonly component?: Layer.Layer<never, any, any>
+      readonly options?: Topology.TopologyOptions
+      /** What is told of it in the report. Of what is there for all, nothing is left and everyone is in time. */
+      readonly report: Partial<Topology.ShutdownReport>
+      readonly log?: string
+    }
+  } = {
+    "a buffer's close that never returns": {
+      odd: Odd.layerBuffer(broker({ close: Effect.never })),
+      report: {
+        withinDeadline: false,
+        waited: ["odd"],
+        faults: [{ what: "the close of record \"e/Odd\"", cause: "it has not returned" }]
+      }
+    },
+    "a buffer's close that never returns and cannot be interrupted": {
+      odd: Odd.layerBuffer(broker({ close: Effect.uninterruptible(Effect.never) })),
+      report: {
+        withinDeadline: false,
+        waited: ["odd"],
+        faults: [{ what: "the close of record \"e/Odd\"", cause: "it has not returned" }]
+      }
+    },
+    "a buffer's close that dies": {
+      odd: Odd.layerBuffer(broker({ close: Effect.die("connection reset") })),
+      report: {
+        withinDeadline: false,
+        // Its reader never hears of an end.
+        interrupted: ["odd"],
+        faults: [{ what: "the close of record \"e/Odd\"", cause: "connection reset" }]
+      }
+    },
+    "a buffer's close that dies of what cannot be printed": {
+      odd: Odd.layerBuffer(broker({ close: Effect.suspend(() => Effect.die(unprintable["a revoked proxy"]!())) })),
+      report: {
+        withinDeadline: false,
+        interrupted: ["odd"],
+        faults: [{ what: "the close of record \"e/Odd\"", cause: "a value that cannot be printed" }]
+      }
+    },
+    "a subscription whose end never returns": {
+      odd: Odd.layerBuffer(broker({ unsubscribe: Effect.never })),
+      report: {
+        withinDeadline: false,
+        interrupted: ["odd"],
+        faults: [{ what: "component \"odd\"", cause: "it could not be interrupted, and is left behind" }]
+      }
+    },
+    "a subscription whose end dies": {
+      odd: Odd.layerBuffer(broker({ unsubscribe: Effect.die("connection reset") })),
+      report: {},
+      log: "the end of component \"odd\" failed"
+    },
+    "an onShutdown that never returns": {
+      odd: Odd.layer,
+      options: { onShutdown: () => Effect.never },
+      report: {},
+      log: "onShutdown of the topology has not returned in time"
+    },
+    "an onShutdown that never returns and cannot be interrupted": {
+      odd: Odd.layer,
+      options: { onShutdown: () => Effect.uninterruptible(Effect.never) },
+      report: {},
+      log: "onShutdown of the topology has not returned in time"
+    },
+    "an onShutdown that dies": {
+      odd: Odd.layer,
+      options: { onShutdown: () => Effect.die("no endpoint") },
+      report: {},
+      log: "onShutdown of the topology failed"
+    },
+    "an onShutdown that throws": {
+      odd: Odd.layer,
+      options: {
+        onShutdown: () => {
+          throw new Error("no endpoint")
+        }
+      },
+      report: {},
+      log: "onShutdown of the topology failed"
+    },
+    "an onShutdown that answers with a promise": {
+      odd: Odd.layer,
+      options: { onShutdown: untyped(Promise.resolve()) },
+      report: {},
+      log: "`onShutdown` must answer with an Effect, and answered with a Promise"
+    },
+    "a handler that never returns": {
+      odd: Odd.layer,
+      component: reading(() => Effect.never),
+      report: { withinDeadline: false, interrupted: ["odd"] }
+    },
+    "a handler that cannot be interrupted": {
+      odd: Odd.layer,
+      component: reading(() => Effect.uninterruptible(Effect.never)),
+      report: {
+        withinDeadline: false,
+        interrupted: ["odd"],
+        faults: [{ what: "component \"odd\"", cause: "it could not be interrupted, and is left behind" }]
+      }
+    },
+    "an append that is never answered": {
+      odd: Odd.layerLog(engineLog({ append: () => {} })),
+      component: Source.layer(Odd, { name: "odd", stream: Stream.make(1) }),
+      report: { withinDeadline: false, interrupted: ["odd"] }
+    },
+    "an engine's close that never returns": {
+      odd: Odd.layerLog(engineLog({ close: Effect.never })),
+      report: {
+        withinDeadline: false,
+        faults: [{ what: "the close of record \"e/Odd\"", cause: "it has not returned" }]
+      }
+    },
+    "an engine's close that dies": {
+      odd: Odd.layerLog(engineLog({ close: Effect.die("disk on fire") })),
+      report: { faults: [{ what: "the close of record \"e/Odd\"", cause: "disk on fire" }] }
+    },
+    "an engine's release that never returns": {
+      odd: Odd.layerLog(engineLog({ release: () => Effect.never })),
+      component: Collector.layer(Odd, { name: "odd", group: "g", handle: () => Effect.void }),
+      report: {},
+      log: "the release of group \"g\" of record \"e/Odd\" has not returned within a second"
+    },
+    "an engine's release that dies": {
+      odd: Odd.layerLog(engineLog({ release: () => Effect.die("disk on fire") })),
+      component: Collector.layer(Odd, { name: "odd", group: "g", handle: () => Effect.void }),
+      report: {},
+      log: "the release of group \"g\" of record \"e/Odd\" failed"
+    },
+    "a last commit that is never answered": {
+      odd: Odd.layerLog(engineLog({ commit: () => Effect.never })),
+      component: Collector.layer(Odd, { name: "odd", group: "g", handle: () => Effect.void }),
+      // Its end tries the commit once more, for a second of its own.
+      report: {
+        withinDeadline: false,
+        interrupted: ["odd"],
+        faults: [{ what: "component \"odd\"", cause: "it could not be interrupted, and is left behind" }]
+      }
+    }
+  }
+  for (const [name, { component, log, odd, options, report }] of Object.entries(whatever)) {
+    it.effect(`ends a second after its deadline at the latest, and well for all others, in spite of ${name}`, () =>
+      listening((lines) =>
+        Effect.gen(function*() {
+          const { layer, seen } = neighbour()
+          let closed = false
+          const services = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => void (closed = true))))
+          const reports: Array<Topology.ShutdownReport> = []
+          const { context, produce, stop } = yield* started(
+            Layer.merge(component ?? reading(), layer).pipe(Layer.provide(services)) as typeof layer,
+            {
+              ...inTwoSeconds,
+              onShutdown: (report) => {
+                assert.isFalse(closed)
+                assert.deepStrictEqual(seen, [1, 2, 3])
+                reports.push(report)
+                return options?.onShutdown?.(report) ?? Effect.void
+              },
+              records: withOdd(odd)
+            }
+          )
+          if (component === undefined || name.includes("handler") || name.includes("commit")) {
+            yield* Effect.forkChild(produce(Odd, 1))
+          }
+          yield* settle
+          yield* produce(A, 1, 2, 3)
+          const stopping = yield* stop
+          yield* pass(3000)
+          assert.deepStrictEqual(ended(stopping), Exit.void)
+          assert.strictEqual(reports.length, 1)
+          const { took, ...told } = reports[0]!
+          assert.deepInclude(told, {
+            withinDeadline: true,
+            interrupted: [],
+            waited: [],
+            faults: [],
+            left: [],
+            ...report
+          })
+          assert.isAtMost(took, 3000)
+          assert.isTrue(closed)
+          // The others are closed as ever.
+          const record = Context.get(context, A) as Record.Record<number>
+          const late = yield* Effect.scoped(
+            Effect.flatMap(record.producer("late"), ({ tryProduce }) => Effect.flip(tryProduce(4)))
+          )
+          assert.strictEqual(late._tag, "BufferClosed")
+          if (log !== undefined) assert.isTrue(lines.some((line) => line.includes(log)), lines.join("\n"))
+        })
+      ))
+  }
+
+  it.effect("tells those that held it up from those that only waited for them", () =>
+    quietly(Effect.gen(function*() {
+      const { produce, reports, stop } = yield* started(
+        Layer.mergeAll(
+          Consumer.layer(A, { name: "stuck", emits: { b: B }, handle: () => Effect.never }),
+          Transform.layer({ name: "behind", from: B, to: Tight, through: (values) => values }),
+          Consumer.layer(Tight, { name: "last", handle: () => Effect.void })
+        ),
+        inTwoSeconds
+      )
+      yield* produce(A, 1)
+      yield* settle
+      const stopping = yield* stop
+      yield* pass(3000)
+      ended(stopping)
+      assert.deepInclude(reports[0]!, {
+        withinDeadline: false,
+        interrupted: ["stuck"],
+        waited: ["behind", "last"],
+        faults: []
+      })
+    })))
+})
+
+describe("the end of a record's layer, without a topology", () => {
+  for (
+    const [name, close] of [["", Effect.never], [" uninterruptibly", Effect.uninterruptible(Effect.never)]] as const
+  ) {
+    it.effect(`leaves a close behind that hangs${name} for 5 seconds, and says so`, () =>
+      listening((lines) =>
+        Effect.gen(function*() {
+          const scope = yield* Scope.make()
+          yield* Layer.buildWithScope(Odd.layerBuffer(broker({ close })), scope)
+          const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+          yield* pass(4999)
+          assert.isUndefined(closing.pollUnsafe())
+          assert.deepStrictEqual(lines, [])
+          yield* pass(1)
+          assert.deepStrictEqual(ended(closing), Exit.void)
+          assert.include(lines[0], "Warn: the close of record \"e/Odd\" has not returned within 5 s")
+        })
+      ))
+  }
+
+  it.effect("tells of a close that dies, and ends well", () =>
+    listening((lines) =>
+      Effect.gen(function*() {
+        yield* Effect.scoped(Layer.build(Odd.layerBuffer(broker({ close: Effect.die("connection reset") }))))
+        assert.include(lines[0], "Warn: the close of record \"e/Odd\" failed")
+        assert.include(lines[0], "connection reset")
+      })
+    ))
+})
+
+describe("a group that is never given", () => {
+  const collecting = Topology.layer(Collector.layer(Odd, { name: "c", group: "g", handle: () => Effect.void }))
+
+  for (
+    const [name, never] of [["", Effect.never], [
+      " and cannot be interrupted",
+      Effect.uninterruptible(Effect.never)
+    ]] as const
+  ) {
+    it.effect(`${name} does not hold up whoever gives up the build`.trim(), () =>
+      Effect.gen(function*() {
+        const building = yield* Effect.forkChild(Effect.scoped(Layer.build(
+          collecting.pipe(Layer.provide(Odd.layerLog(engineLog({ acquire: () => never }))))
+        )))
+        yield* settle
+        assert.isUndefined(building.pollUnsafe())
+        const interrupting = yield* Effect.forkChild(Fiber.interrupt(building), { startImmediately: true })
+        yield* settle
+        ended(interrupting)
+        const exit = ended(building)
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause))
+      }))
+  }
+
+  const ways: { readonly [name: string]: <A, E>(acquire: Effect.Effect<A, E>) => Effect.Effect<A, E> } = {
+    "": (acquire) => acquire,
+    " and cannot be interrupted": Effect.uninterruptible
+  }
+  for (const [name, how] of Object.entries(ways)) {
+    it.effect(`and comes late${name} is given back at once`, () =>
+      Effect.gen(function*() {
+        const go = Deferred.makeUnsafe<void>()
+        const released: Array<string> = []
+        const backing = engineLog({}, {}, (engine) => {
+          const { acquire } = engine
+          Object.assign(
+            engine,
+            {
+              acquire: (group: string, from: Engine.Place) =>
+                how(Effect.andThen(Deferred.await(go), Effect.suspend(() => acquire(group, from)))),
+              release: (hold: Engine.Hold) => Effect.sync(() => void released.push(hold.group))
+            } satisfies Partial<Engine.Engine>
+          )
+        })
+        const building = yield* Effect.forkChild(
+          Effect.scoped(Layer.build(collecting.pipe(Layer.provide(Odd.layerLog(backing)))))
+        )
+        yield* settle
+        yield* Fiber.interrupt(building)
+        assert.deepStrictEqual(released, [])
+        yield* Deferred.succeed(go, undefined)
+        yield* settle
+        assert.deepStrictEqual(released, ["g"])
+      }))
+  }
+})
+
+describe("a drain", () => {
+  const hourly = Schedule.spaced("1 hour")
+
+  it.effect("does not run a source again that fails at once in its stream", () =>
+    quietly(Effect.gen(function*() {
+      let runs = 0
+      const { reports, stop } = yield* started(
+        Source.layer(A, { name: "s", stream: Stream.suspend(() => (runs++, Stream.fail("ECONNREFUSED"))) })
+      )
+      yield* pass(2000)
+      const before = runs
+      assert.isAbove(before, 1)
+      const stopping = yield* stop
+      yield* settle
+      ended(stopping)
+      assert.strictEqual(runs, before)
+      assert.deepInclude(reports[0]!, { withinDeadline: true, took: 0, interrupted: [] })
+    })))
+
+  it.effect("does not run a source again whose write fails at once", () =>
+    quietly(Effect.gen(function*() {
+      class Positive extends Record.Service<Positive>()("e/Positive", {
+        schema: Schema.Int.check(Schema.isGreaterThan(0)),
+        validate: true,
+        buffer: bounded
+      }) {}
+      let runs = 0
+      const seen: Array<number> = []
+      const { reports, stop } = yield* started(
+        Layer.merge(
+          Source.layer(Positive, { name: "s", stream: Stream.suspend(() => (runs++, Stream.make(1, -1, 2))) }),
+          Consumer.layer(Positive, { name: "c", handle: (value) => Effect.sync(() => void seen.push(value)) })
+        ),
+        { records: Positive.layer }
+      )
+      yield* pass(2000)
+      const before = runs
+      const stopping = yield* stop
+      yield* settle
+      ended(stopping)
+      assert.strictEqual(runs, before)
+      assert.deepStrictEqual(seen, Array.from({ length: runs }, () => 1))
+      assert.deepInclude(reports[0]!, { withinDeadline: true, took: 0, interrupted: [], left: [] })
+    })))
+
+  it.effect("ends a source whose write fails while it drains, and says why", () =>
+    quietly(Effect.gen(function*() {
+      let runs = 0
+      let engine!: MemoryEngine
+      const { component, stop, topology } = yield* started(
+        Source.layer(Odd, {
+          name: "s",
+          restart: Schedule.forever,
+          stream: Stream.suspend(() => (runs++, Stream.make(1, 2)))
+        }),
+        { records: Odd.layerLog(engineLog({}, { onDemand: true }, (made) => engine = made)) }
+      )
+      yield* settle
+      const stopping = yield* stop
+      yield* settle
+      assert.isUndefined(stopping.pollUnsafe())
+      engine.faults.appends = 1
+      engine.flush()
+      yield* settle
+      ended(stopping)
+      assert.strictEqual(runs, 1)
+      assert.strictEqual((yield* component("s")).status, "Failed")
+      assert.deepInclude(yield* Effect.flip(topology.awaitFailure), { component: "s", why: "draining" })
+    })))
+
+  it.effect("ends the backoff of a source of an hour at once", () =>
+    quietly(Effect.gen(function*() {
+      let runs = 0
+      const { component, reports, stop } = yield* started(
+        Source.layer(A, { name: "s", restart: hourly, stream: Stream.suspend(() => (runs++, Stream.fail("no"))) })
+      )
+      yield* settle
+      assert.strictEqual((yield* component("s")).status, "Restarting")
+      const stopping = yield* stop
+      yield* settle
+      ended(stopping)
+      assert.strictEqual(runs, 1)
+      assert.deepInclude(reports[0]!, { withinDeadline: true, took: 0, interrupted: [] })
+    })))
+
+  it.effect("ends a transform that fails at once, and counts what it leaves", () =>
+    quietly(Effect.gen(function*() {
+      let runs = 0
+      const { component, produce, reports, stop, topology } = yield* started(
+        Transform.layer({
+          name: "t",
+          restart: hourly,
+          from: A,
+          to: B,
+          through: () => {
+            runs++
+            throw new Error("no such function")
+          }
+        })
+      )
+      yield* produce(A, 1, 2, 3)
+      yield* settle
+      const stopping = yield* stop
+      yield* settle
+      ended(stopping)
+      assert.isAtMost(runs, 2)
+      assert.strictEqual((yield* component("t")).status, "Failed")
+      assert.deepInclude(yield* Effect.flip(topology.awaitFailure), { component: "t", why: "draining" })
+      assert.deepInclude(reports[0]!, {
+        withinDeadline: true,
+        took: 0,
+        interrupted: [],
+        left: [{ record: "e/A", component: "t", values: 3 }]
+      })
+    })))
+
+  it.effect("gets a handler that fails for each value through what is held, without its backoffs", () =>
+    quietly(Effect.gen(function*() {
+      const tried: Array<number> = []
+      const { component, produce, reports, stop } = yield* started(Consumer.layer(A, {
+        name: "c",
+        restart: hourly,
+        handle: (value) => Effect.andThen(Effect.sync(() => void tried.push(value)), Effect.fail("no"))
+      }))
+      const values = Array.from({ length: 100 }, (_, index) => index)
+      yield* produce(A, ...values)
+      yield* settle
+      assert.deepStrictEqual(tried, [0])
+      const stopping = yield* stop
+      yield* settle
+      yield* settle
+      ended(stopping)
+      assert.deepStrictEqual(tried, values)
+      assert.deepInclude(yield* component("c"), { handled: 0, abandoned: 100 })
+      assert.deepInclude(reports[0]!, { withinDeadline: true, took: 0, left: [], interrupted: [] })
+    })))
+
+  it.effect("lets those in that wait for room when it comes to their record, and refuses whoever comes later", () =>
+    Effect.gen(function*() {
+      const gate = Latch.makeUnsafe(false)
+      const seen: Array<number> = []
+      const { context, reports, stop } = yield* started(
+        Consumer.layer(Tight, { name: "c", handle: (value) => Effect.map(gate.await, () => void seen.push(value)) })
+      )
+      const record = Context.get(context, Tight) as Record.Record<number>
+      yield* Effect.scoped(Effect.gen(function*() {
+        const claim = yield* record.producer("early")
+        const waiting = yield* Effect.forkChild(
+          Effect.forEach([1, 2, 3, 4, 5, 6], (value) => claim.produceAsync(value), { concurrency: "unbounded" })
+        )
+        yield* settle
+        const stopping = yield* stop
+        yield* settle
+        const other = yield* record.producer("late")
+        for (const late of [claim, other]) {
+          const refused = yield* Effect.forkChild(Effect.flip(late.produceAsync(7)), { startImmediately: true })
+          assert.deepInclude(yield* ended(refused), { _tag: "BufferClosed", value: 7 })
+          assert.strictEqual(late.produceUnsafe(8), "Closed")
+        }
+        assert.isUndefined(waiting.pollUnsafe())
+        yield* gate.open
+        yield* Fiber.join(waiting)
+        yield* Fiber.join(stopping)
+      }))
+      assert.deepStrictEqual(seen, [1, 2, 3, 4, 5, 6])
+      assert.deepInclude(reports[0]!, { withinDeadline: true, left: [], interrupted: [], faults: [] })
+    }))
+
+  it.effect("is within its deadline although producers outside never end, and all that was accepted is handled", () =>
+    Effect.gen(function*() {
+      const seen: Array<number> = []
+      const { context, reports, stop } = yield* started(
+        Consumer.layer(Tight, {
+          name: "c",
+          handle: (value) => Effect.map(Effect.sleep("5 millis"), () => void seen.push(value))
+        }),
+        inTwoSeconds
+      )
+      const record = Context.get(context, Tight) as Record.Record<number>
+      let accepted = 0
+      const client = (name: number) =>
+        Effect.scoped(Effect.flatMap(
+          record.producer(`client ${name}`),
+          ({ produceAsync }) =>
+            Effect.forever(Effect.map(produceAsync(name), () => {
+              accepted++
+            }))
+        ))
+      const clients = yield* Effect.forEach(
+        [1, 2, 3, 4, 5, 6, 7, 8],
+        (name) => Effect.forkChild(Effect.flip(client(name)))
+      )
+      yield* pass(200)
+      const stopping = yield* stop
+      yield* pass(1000)
+      ended(stopping)
+      for (const fiber of clients) assert.strictEqual((yield* ended(fiber))._tag, "BufferClosed")
+      assert.deepInclude(reports[0]!, { withinDeadline: true, left: [], interrupted: [], faults: [] })
+      assert.strictEqual(seen.length, accepted)
+    }))
+
+  it.effect("loses nothing that a source's stream has emitted, wherever a fiber yields", () =>
+    Effect.gen(function*() {
+      for (let ops = 3; ops < 16; ops++) {
+        for (let turns = 0; turns < 60; turns += 3) {
+          const queue = yield* Queue.unbounded<number>()
+          let emitted = 0
+          let handled = 0
+          const App = Topology.layer(
+            Layer.merge(
+              Source.layer(A, {
+                name: "source",
+                stream: Stream.tap(Stream.fromQueue(queue), () => Effect.sync(() => void emitted++))
+              }),
+              Consumer.layer(A, { name: "reading", handle: () => Effect.sync(() => void handled++) })
+            ),
+            { onShutdown: () => Effect.void }
+          ).pipe(Layer.provideMerge(Layer.fresh(A.layer)))
+          const scope = yield* Scope.make()
+          yield* Effect.provideService(Layer.buildWithScope(App, scope), MaxOpsBeforeYield, ops)
+          yield* settle
+          for (let value = 0; value < 20; value++) Queue.offerUnsafe(queue, value)
+          for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow
+          yield* Scope.close(scope, Exit.void)
+          assert.strictEqual(handled, emitted, `fibers that yield after ${ops} operations, ${turns} turns`)
+        }
+      }
+    }))
+
+  it.effect("is not held up by a stream that never rests and never emits", () =>
+    Effect.gen(function*() {
+      let pulled = 0
+      const { component, reports, stop } = yield* started(Source.layer(A, {
+        name: "busy",
+        stream: Stream.fromEffectRepeat(Effect.map(Effect.yieldNow, () => ++pulled)).pipe(Stream.filter(() => false))
+      }))
+      yield* settle
+      assert.isAbove(pulled, 0)
+      yield* Fiber.join(yield* stop)
+      assert.deepInclude(reports[0]!, { withinDeadline: true, took: 0, interrupted: [] })
+      assert.deepInclude(yield* component("busy"), { status: "Done", handled: 0, abandoned: 0 })
+    }))
+
+  it.effect("is within its deadline with a transform whose output never rests after its input has ended", () =>
+    quietly(Effect.gen(function*() {
+      const { reports, stop } = yield* started(
+        Transform.layer({
+          name: "busy",
+          from: A,
+          to: B,
+          through: (values) =>
+            Stream.concat(
+              values,
+              Stream.fromEffectRepeat(Effect.as(Effect.sleep(1), 0)).pipe(Stream.filter(() => false))
+            )
+        }),
+        inTwoSeconds
+      )
+      yield* settle
+      const stopping = yield* stop
+      yield* pass(3000)
+      ended(stopping)
+      assert.deepInclude(reports[0]!, { withinDeadline: false, interrupted: ["busy"], faults: [] })
+    })))
+
+  it.live("of 2,500 idle components is within its deadline", () =>
+    Effect.gen(function*() {
+      const records = Array.from(
+        { length: 2500 },
+        (_, index) =>
+          class Device extends Record.Service<Device>()(`e/device/${index}`, {
+            schema: Schema.Int,
+            buffer: { kind: "SingleLatest" }
+          }) {}
+      )
+      const all = (layers: ReadonlyArray<unknown>): Layer.Layer<any> =>
+        Layer.mergeAll(...layers as unknown as readonly [Layer.Layer<any>])
+      const reports: Array<Topology.ShutdownReport> = []
+      const App = Topology.layer(
+        all(records.map((record, index) => Consumer.layer(record, { name: `c${index}`, handle: () => Effect.void }))),
+        { metrics: false, onShutdown: (report) => Effect.sync(() => void reports.push(report)) }
+      ).pipe(Layer.provide(all(records.map(({ layer }) => layer)))) as Layer.Layer<Topology.Topology>
+      yield* Effect.provide(Effect.sleep("50 millis"), App)
+      assert.deepInclude(reports[0]!, { withinDeadline: true, interrupted: [], waited: [], left: [], faults: [] })
+    }), 60_000)
+})
+
+describe("a record whose only reader is over for good", () => {
+  const config = (kind: "Bounded" | "Queue") =>
+    kind === "Bounded"
+      ? { kind, capacity: 2 } as const
+      : { kind, capacity: 2, strategy: "suspend" } as const
+
+  for (const kind of ["Bounded", "Queue"] as const) {
+    class Job
+      extends Record.Service<Job>()(`e/Job/${kind}`, { schema: Schema.Int, writers: "many", buffer: config(kind) })
+    {}
+    const failing = (gate: Latch.Latch) =>
+      Consumer.layer(Job, {
+        name: "only",
+        restart: Schedule.recurs(0),
+        handle: () => Effect.andThen(gate.await, Effect.fail("for good"))
+      })
+
+    it.effect(`(${kind}) answers those that wait as closed once it is full, keeps what is held, and takes more for a next reader`, () =>
+      listening((lines) =>
+        Effect.gen(function*() {
+          const gate = Latch.makeUnsafe(false)
+          const { context, stop, topology } = yield* started(failing(gate), { records: Job.layer })
+          const record = Context.get(context, Job) as Record.Record<number>
+          yield* Effect.scoped(Effect.gen(function*() {
+            const claim = yield* record.producer("outside")
+            yield* claim.produceAsync(1)
+            yield* settle
+            for (const value of [2, 3]) yield* claim.produceAsync(value)
+            const waiting = yield* Effect.forkChild(Effect.exit(claim.produceAsync(4)))
+            yield* settle
+            assert.isUndefined(waiting.pollUnsafe())
+            yield* gate.open
+            assert.strictEqual((yield* Effect.flip(topology.awaitFailure)).component, "only")
+            yield* settle
+            const told = yield* ended(waiting)
+            assert.strictEqual(
+              Exit.isFailure(told) ? (Cause.squash(told.cause) as { readonly _tag: string })._tag : "let in",
+              "BufferClosed"
+            )
+            assert.isTrue(lines.some((line) => line.includes("has no reader left, since component \"only\" is over")))
+            // Full, it refuses at once, whoever comes.
+            const late = yield* Effect.forkChild(Effect.flip(claim.produceAsync(5)))
+            yield* settle
+            assert.deepInclude(yield* ended(late), { _tag: "BufferClosed", value: 5 })
+            assert.strictEqual((yield* Effect.flip(claim.tryProduce(5)))._tag, "BufferClosed")
+            // Who reads next has what was kept, and all goes on as ever.
+            const next = yield* record.subscribe
+            const again = yield* Effect.forkChild(claim.produceAsync(6))
+            yield* settle
+            assert.isUndefined(again.pollUnsafe())
+            assert.strictEqual((yield* Effect.flip(claim.tryProduce(7)))._tag, "BufferFull")
+            assert.deepStrictEqual([yield* next.recv, yield* next.recv, yield* next.recv], [2, 3, 6])
+            yield* Fiber.join(again)
+          }))
+          yield* Fiber.join(yield* stop)
+        })
+      ))
+
+    it.effect(`(${kind}) takes values for as long as it has room`, () =>
+      quietly(Effect.gen(function*() {
+        const gate = Latch.makeUnsafe(true)
+        const { context, stop } = yield* started(failing(gate), { records: Job.layer })
+        const record = Context.get(context, Job) as Record.Record<number>
+        yield* Effect.scoped(Effect.gen(function*() {
+          const claim = yield* record.producer("outside")
+          yield* claim.produceAsync(1)
+          yield* settle
+          yield* claim.produceAsync(2)
+          assert.strictEqual(claim.produceUnsafe(3), "Accepted")
+          assert.strictEqual(claim.produceUnsafe(4), "Closed")
+        }))
+        yield* Fiber.join(yield* stop)
+      })))
+
+    it.effect(`(${kind}) refuses nobody while it has another reader`, () =>
+      quietly(Effect.gen(function*() {
+        const gate = Latch.makeUnsafe(true)
+        const { context, produce, stop, topology } = yield* started(failing(gate), { records: Job.layer })
+        const record = Context.get(context, Job) as Record.Record<number>
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* produce(Job, 1)
+          // It comes before the component is over.
+          const other = yield* record.subscribe
+          yield* Effect.flip(topology.awaitFailure)
+          yield* settle
+          const producing = yield* Effect.forkChild(produce(Job, 2, 3, 4, 5))
+          yield* settle
+          assert.isUndefined(producing.pollUnsafe())
+          const received: Array<number> = []
+          while (received.at(-1) !== 5) received.push(yield* other.recv)
+          yield* Fiber.join(producing)
+          assert.deepStrictEqual(received.slice(-4), [2, 3, 4, 5])
+        }))
+        yield* Fiber.join(yield* stop)
+      })))
+  }
+})
+
+describe("awaitDone over a log", () => {
+  const passingOn = Layer.mergeAll(
+    Source.layer(A, { name: "source", stream: Stream.make(1, 2, 3) }),
+    Consumer.layer(A, { name: "passing on", emits: { odd: Odd }, handle: (value, { odd }) => odd.tryProduce(value) })
+  )
+  const logged = (made: (engine: MemoryEngine) => void) =>
+    withOdd(Odd.layerLog(engineLog({}, { onDemand: true }, made)))
+
+  it.effect("waits for what is on its way into its engine, and for its being handled", () =>
+    Effect.gen(function*() {
+      let engine!: MemoryEngine
+      const seen: Array<number> = []
+      const { stop, topology } = yield* started(
+        Layer.merge(passingOn, reading((value) => Effect.sync(() => void seen.push(value)))),
+        { records: logged((made) => engine = made) }
+      )
+      const done = yield* Effect.forkChild(topology.awaitDone)
+      yield* settle
+      assert.isUndefined(done.pollUnsafe())
+      assert.deepStrictEqual(seen, [])
+      engine.flush()
+      yield* Fiber.join(done)
+      assert.deepStrictEqual(seen, [1, 2, 3])
+      yield* Fiber.join(yield* stop)
+    }))
+
+  it.effect("ends where what was on its way could not be stored", () =>
+    quietly(Effect.gen(function*() {
+      let engine!: MemoryEngine
+      const { stop, topology } = yield* started(Layer.merge(passingOn, reading()), {
+        records: logged((made) => engine = made)
+      })
+      const done = yield* Effect.forkChild(topology.awaitDone)
+      yield* settle
+      assert.isUndefined(done.pollUnsafe())
+      engine.faults.appends = 1
+      engine.flush()
+      yield* settle
+      ended(done)
+      yield* Fiber.join(yield* stop)
+    })))
 })
