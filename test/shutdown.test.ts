@@ -43,4 +43,21 @@ describe.each<Signal>(["SIGINT", "SIGTERM"])("%s", (signal) => {
     assert.deepStrictEqual(lines, ["ready", "source stopped"])
     assert.strictEqual(code, signal === "SIGINT" ? 130 : 143)
   })
+
+  describe("during a drain that an interrupt began, and no signal", () => {
+    it("does not end the process the first time: all is drained, and its finalizers run", async () => {
+      const { code, lines } = await run(["replaced"], signal, ["source stopped"])
+      assert.deepStrictEqual(lines.slice(0, 3), ["ready", "source stopped", "signalled"])
+      assert.strictEqual(lines.map(Number).filter((value) => !Number.isNaN(value)).length, 40)
+      assert.strictEqual(lines.at(-1), "finalized")
+      assert.deepInclude(JSON.parse(lines.find((line) => line.startsWith("{"))!), { withinDeadline: true, left: [] })
+      assert.strictEqual(code, 130)
+    })
+
+    it("ends it at once the second time, whatever the drain waits for", async () => {
+      const { code, lines } = await run(["replaced", "stuck"], signal, ["source stopped", "signalled"])
+      assert.deepStrictEqual(lines, ["ready", "source stopped", "signalled"])
+      assert.strictEqual(code, signal === "SIGINT" ? 130 : 143)
+    })
+  })
 })

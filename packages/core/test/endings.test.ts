@@ -1198,12 +1198,9 @@ describe("a shutdown", () => {
       const stopping = yield* stop
       yield* pass(3000)
       ended(stopping)
-      assert.deepInclude(reports[0]!, {
-        withinDeadline: false,
-        interrupted: ["stuck"],
-        waited: ["behind", "last"],
-        faults: []
-      })
+      const { waited, ...told } = reports[0]!
+      assert.deepInclude(told, { withinDeadline: false, interrupted: ["stuck"], faults: [] })
+      assert.sameMembers([...waited], ["behind", "last"])
     })))
 })
 
@@ -1422,10 +1419,7 @@ describe("a drain", () => {
       yield* produce(A, ...values)
       yield* settle
       assert.deepStrictEqual(tried, [0])
-      const stopping = yield* stop
-      yield* settle
-      yield* settle
-      ended(stopping)
+      yield* Fiber.join(yield* stop)
       assert.deepStrictEqual(tried, values)
       assert.deepInclude(yield* component("c"), { handled: 0, abandoned: 100 })
       assert.deepInclude(reports[0]!, { withinDeadline: true, took: 0, left: [], interrupted: [] })
