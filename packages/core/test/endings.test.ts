@@ -504,6 +504,12 @@ describe("a collector", () => {
         const { lastCause, ...told } = yield* component("c")
         assert.deepInclude(told, { status: "Running", handled: 2, abandoned: 1 })
         assert.isString(lastCause)
+        if (["answers with a promise", "answers with nothing", "answers with a number"].includes(name)) {
+          assert.match(
+            lastCause!,
+            /`handle` must answer with an Effect, and answered with (a Promise|undefined|the number 3)/
+          )
+        }
         yield* Fiber.join(yield* stop)
       })))
   }
@@ -632,7 +638,8 @@ describe("a collector", () => {
             ({ produceAsync }) => Effect.andThen(produceAsync(7), produceAsync(8))
           ))
           assert.deepStrictEqual((yield* Effect.scoped(collector.take)).values, [7])
-          yield* pass(2000)
+          yield* settle
+          yield* pass(isTold ? 100 : 1000)
           assert.deepInclude(yield* collector.progress, { committed: 0n, watermark: 0n })
           assert.deepStrictEqual((yield* Effect.scoped(collector.take)).values, [8])
           yield* settle
@@ -640,6 +647,73 @@ describe("a collector", () => {
         }).pipe(Effect.scoped, Effect.provide(Value.layerLog(odd("commit", once))))
       ))
   }
+
+  it.effect("whose commit dies tells who has asked for it, and stores it when it is asked again", () =>
+    quietly(
+      Effect.gen(function*() {
+        const collector = yield* Collector.make(Value, {
+          group: "g",
+          ...one,
+          commitEvery: { acks: 100, within: "1 hour" }
+        })
+        yield* Effect.scoped(Effect.flatMap(
+          Effect.flatMap(Value, ({ producer }) => producer("test")),
+          ({ produceAsync }) => produceAsync(7)
+        ))
+        yield* Effect.scoped(collector.take)
+        assert.strictEqual((yield* Effect.flip(collector.flush))._tag, "LogFailed")
+        assert.strictEqual(yield* collector.flush, 0n)
+      }).pipe(Effect.scoped, Effect.provide(Value.layerLog(odd("commit", () => Effect.die(new TypeError("reset"))))))
+    ))
+
+  it.effect("stores one commit at a time, whoever has asked for one and is gone since", () => {
+    let under = 0
+    let most = 0
+    const counting: Log.LogBacking = {
+      durability: "volatile",
+      make: (record) =>
+        Effect.map(Log.memory().make(record), (log) =>
+          Object.assign(Object.create(log), {
+            acquire: (group: string, options: { readonly from: Log.From }) =>
+              Effect.map(log.acquire(group, options), (held) => ({
+                ...held,
+                commit: (progress: Parameters<typeof held.commit>[0]) =>
+                  Effect.acquireUseRelease(
+                    Effect.sync(() => most = Math.max(most, ++under)),
+                    () => Effect.andThen(Effect.sleep("10 millis"), held.commit(progress)),
+                    () => Effect.sync(() => under--)
+                  )
+              }))
+          }))
+    }
+    return Effect.gen(function*() {
+      const collector = yield* Collector.make(Value, {
+        group: "g",
+        ...one,
+        commitEvery: { acks: 100, within: "1 hour" }
+      })
+      yield* Effect.scoped(Effect.flatMap(
+        Effect.flatMap(Value, ({ producer }) => producer("test")),
+        ({ produceAsync }) => Effect.forEach([0, 1, 2, 3, 4], (value) => produceAsync(value))
+      ))
+      const settleOneAndFlush = Effect.andThen(
+        Effect.scoped(collector.take),
+        Effect.forkChild(collector.flush, { startImmediately: true })
+      )
+      for (let round = 0; round < 3; round++) {
+        const flushing = yield* settleOneAndFlush
+        yield* settle
+        yield* pass(20)
+        ended(flushing)
+      }
+      const both = [yield* settleOneAndFlush, yield* settleOneAndFlush]
+      yield* settle
+      yield* pass(50)
+      for (const flushing of both) ended(flushing)
+      assert.strictEqual(most, 1)
+      assert.deepInclude(yield* collector.progress, { committed: 4n })
+    }).pipe(Effect.scoped, Effect.provide(Value.layerLog(counting)))
+  })
 
   /** A record of dead letters for which the letters of `never` cannot be made, whatever is tried. */
   const lettersBut = (...never: ReadonlyArray<bigint>) => ({
