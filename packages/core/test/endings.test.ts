@@ -977,12 +977,9 @@ describe("work beside everything else", () => {
         )
         let runs = 0
         const waiting = new Worker("about to", Effect.suspend(() => (runs++, Effect.die("died"))), context)
-        let begun: Worker | undefined
-        begun = new Worker("stops itself", Effect.suspend(() => (begun?.stop(), Effect.never)), context)
         yield* settle
         atWork.stop()
         waiting.stop()
-        begun.stop()
         yield* adjust("1 minute")
         yield* settle
         assert.strictEqual(interrupted, 1)
@@ -990,6 +987,20 @@ describe("work beside everything else", () => {
         assert.strictEqual(lines.length, 1)
       })
     ))
+
+  it.effect("ends where it is stopped by the logger that is told of it", () =>
+    Effect.gen(function*() {
+      let runs = 0
+      let worker: Worker | undefined
+      const stopping = Logger.make(() => worker!.stop())
+      const context = Context.add(yield* Effect.context<never>(), References.CurrentLoggers, new Set([stopping]))
+      const work = Effect.suspend(() => (runs++, Effect.die("died")))
+      worker = new Worker("the watch", Effect.andThen(Effect.yieldNow, work), context)
+      yield* settle
+      assert.strictEqual(runs, 1)
+      yield* pass(5000)
+      assert.strictEqual(runs, 1)
+    }))
 
   it.effect("such as the watch for stalls goes on although its logger throws at a warning", () =>
     Effect.gen(function*() {
@@ -1159,6 +1170,15 @@ describe("a shutdown", () => {
     },
     "a handler that cannot be interrupted": {
       odd: Odd.layer,
+      component: reading(() => Effect.uninterruptible(Effect.never)),
+      report: {
+        withinDeadline: false,
+        interrupted: ["odd"],
+        faults: [{ what: "component \"odd\"", cause: "it could not be interrupted, and is left behind" }]
+      }
+    },
+    "a handler that cannot be interrupted, over a subscription whose end never returns": {
+      odd: Odd.layerBuffer(broker({ unsubscribe: Effect.never })),
       component: reading(() => Effect.uninterruptible(Effect.never)),
       report: {
         withinDeadline: false,
