@@ -1129,6 +1129,10 @@ describe("a shutdown", () => {
       report: {},
       log: "the end of component \"odd\" failed"
     },
+    "a subscription whose end turns out deep inside not to be an Effect": {
+      odd: Odd.layerBuffer(broker({ unsubscribe: noEffectInside })),
+      report: {}
+    },
     "an onShutdown that never returns": {
       odd: Odd.layer,
       options: { onShutdown: () => Effect.never },

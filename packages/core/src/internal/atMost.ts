@@ -30,8 +30,8 @@ export const acquireInterruptibly = <A, E>(
     Effect.gen(function*() {
       const scope = yield* Effect.scope
       const context = yield* Effect.context<never>()
-      // Never interrupted itself: what it had taken by then would be lost on the way out.
-      const acquiring = yield* Effect.forkDetach(Effect.uninterruptible(acquire), { startImmediately: true })
+      // It is never interrupted itself: what it had taken by then would be lost on the way out.
+      const acquiring = yield* Effect.forkDetach(acquire, { startImmediately: true })
       const waited = yield* Effect.exit(restore(Fiber.await(acquiring)))
       if (Exit.isFailure(waited)) {
         acquiring.addObserver((exit) => {
