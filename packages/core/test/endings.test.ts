@@ -96,7 +96,7 @@ const quietly = Effect.provideService(References.MinimumLogLevel, "None")
 const soon = Schedule.spaced("1 second")
 const interruptsItself = Effect.withFiber((fiber) => Fiber.interrupt(fiber))
 /** An Effect that turns out deep inside not to be one. */
-const noEffectInside = Effect.flatMap(Effect.void, () => Promise.resolve() as never)
+const noEffectInside: Effect.Effect<never> = Effect.flatMap(Effect.void, () => Promise.resolve() as never)
 /** A handler of code that knows no types. */
 const untyped = (answer: unknown): any => () => answer
 
@@ -1204,6 +1204,11 @@ describe("a shutdown", () => {
     },
     "an engine's close that dies": {
       odd: Odd.layerLog(engineLog({ close: Effect.die("disk on fire") })),
+      report: { faults: [{ what: "the close of record \"e/Odd\"", cause: "disk on fire" }] }
+    },
+    "an engine's close that dies under a collector": {
+      odd: Odd.layerLog(engineLog({ close: Effect.die("disk on fire") })),
+      component: Collector.layer(Odd, { name: "odd", group: "g", handle: () => Effect.void }),
       report: { faults: [{ what: "the close of record \"e/Odd\"", cause: "disk on fire" }] }
     },
     "an engine's release that never returns": {
