@@ -1817,4 +1817,41 @@ describe("awaitDone over a log", () => {
       ended(done)
       yield* Fiber.join(yield* stop)
     })))
+
+  for (const [name, failures] of [["is stored", 0], ["could not be stored", 1]] as const) {
+    it.effect(`ends where what was on its way ${name}, also where nobody reads it`, () =>
+      quietly(Effect.gen(function*() {
+        let engine!: MemoryEngine
+        const { stop, topology } = yield* started(passingOn, { records: logged((made) => engine = made) })
+        const done = yield* Effect.forkChild(topology.awaitDone)
+        yield* settle
+        assert.isUndefined(done.pollUnsafe())
+        engine.faults.appends = failures
+        engine.flush()
+        yield* settle
+        ended(done)
+        yield* Fiber.join(yield* stop)
+      })))
+  }
+})
+
+describe("the end of a collector, without a topology", () => {
+  it.effect("waits a second for a last commit that is never answered", () =>
+    quietly(
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const collector = yield* Scope.provide(Collector.make(Odd, { group: "g" }), scope)
+        yield* Effect.scoped(Effect.flatMap(
+          Effect.flatMap(Odd, ({ producer }) => producer("test")),
+          ({ produceAsync }) => produceAsync(1)
+        ))
+        yield* Effect.scoped(collector.take)
+        yield* settle
+        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+        yield* pass(950)
+        assert.isUndefined(closing.pollUnsafe())
+        yield* pass(100)
+        assert.deepStrictEqual(ended(closing), Exit.void)
+      }).pipe(Effect.scoped, Effect.provide(Odd.layerLog(engineLog({ commit: () => Effect.never }))))
+    ))
 })
