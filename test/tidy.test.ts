@@ -56,6 +56,7 @@ const floors: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
     "internal/throttle",
     "internal/wakes",
     "internal/withoutStack",
+    "internal/answer",
     "internal/verbs",
     "internal/traced",
     "internal/contention",

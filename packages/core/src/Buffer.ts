@@ -161,7 +161,7 @@ export const make = <A>(options: {
   readonly pushAsync?: <B extends A>(value: B) => Effect.Effect<void, ProduceError<B>>
   readonly subscribe: Effect.Effect<Reader<A>, never, Scope.Scope>
   readonly latest?: Effect.Effect<Option.Option<A>>
-  /** For the statistics: how many values are held now. Default 0. */
+  /** For the statistics: how many values are held now. Default 0. One that throws is NaN, and a record's is what it said before. */
   readonly held?: () => number
   readonly close: Effect.Effect<void>
 }): Buffer<A> => new CustomBuffer(options)
@@ -225,12 +225,20 @@ class CustomBuffer<in out A> extends Verbs<A> implements Buffer<A> {
   }
   readonly stats = (): BufferStats => ({
     capacity: null,
-    held: this.options.held?.() ?? 0,
+    held: this.held(),
     produced: this.produced,
     dropped: this.dropped,
     failed: this.failed,
     overwritten: 0
   })
+  /** One that throws says no number, which a record tells of, and the rest is as it is. */
+  private held(): number {
+    try {
+      return this.options.held?.() ?? 0
+    } catch {
+      return Number.NaN
+    }
+  }
   protected push(value: A): Produced {
     return this.produceUnsafe(value)
   }

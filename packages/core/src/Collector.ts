@@ -10,7 +10,8 @@ import { Cause, Context, Duration, Effect, Exit, Layer, Option, type Schedule, S
 import type { Batch, DeadLetter, Progress } from "./Batch.ts"
 import { type Assembly, type Handled, Interceptor, type Supervised } from "./Component.ts"
 import { type AckError, CollectorCore, type PutAside, type Settings } from "./internal/collector.ts"
-import { declareEffect, defaultRestart, effectOf, isA, type Running, type Slot } from "./internal/component.ts"
+import { effectOf } from "./internal/answer.ts"
+import { declareEffect, defaultRestart, isA, type Running, type Slot } from "./internal/component.ts"
 import { logOf } from "./internal/logKey.ts"
 import { numberOf } from "./internal/metrics.ts"
 import { brief, render } from "./internal/render.ts"
@@ -299,7 +300,7 @@ const work = <A>(
         if (handed === undefined) return
         const { batch, delivery } = handed
         slot.begin(batch.values.length)
-        const handled = Effect.suspend(() => effectOf(slot.component, "handle", handle(batch)))
+        const handled = Effect.suspend(() => effectOf(`component "${slot.component}": \`handle\``, handle(batch)))
         const exit = yield* Effect.exit(restore(
           intercept === undefined ? handled : intercept(slot.handling(record, batch.values), handled) as typeof handled
         ))

@@ -6,8 +6,9 @@
  * lost, repeated, reordered or late: `listener` reads the store again and promotes, and `reconciler` goes through what is
  * unsettled, at its start, on a timer and at once after a gap. Together they never lose a promotion.
  */
-import { Cause, Context, Duration, Effect, Layer, Option, Schema, type Scope, Stream } from "effect"
+import { Cause, Context, Duration, Effect, Fiber, Layer, Option, Schema, type Scope, Stream } from "effect"
 import type { Assembly, Supervised } from "./Component.ts"
+import { effectFrom } from "./internal/answer.ts"
 import { assertPositive } from "./internal/capacity.ts"
 import { declareEffect, type Running, type Slot } from "./internal/component.ts"
 import { render } from "./internal/render.ts"
@@ -252,7 +253,14 @@ const promoting = (
 ): Effect.Effect<Promotion> =>
   Effect.suspend(() => {
     slot.begin(1)
-    return Effect.matchCauseEffect(store.promote(executionId), {
+    // In a fiber of its own: one whose promotion ends its fiber keeps nothing that comes after it from its turn.
+    const promoting = Effect.flatMap(
+      Effect.forkChild(effectFrom("`promote` of the store", () => store.promote(executionId)), {
+        startImmediately: true
+      }),
+      (fiber) => Effect.flatten(Fiber.await(fiber))
+    )
+    return Effect.matchCauseEffect(promoting, {
       onSuccess: (promotion) => {
         slot.end(1)
         return Effect.succeed(promotion)
@@ -320,7 +328,11 @@ export const listener: {
           // A backend that is down must not hold up a drain.
           const signals = yield* Effect.raceFirst(
             Effect.as(running.stop.await, undefined),
-            Effect.suspend(() => running.stop.isOpen() ? Effect.undefined : backend.subscribe())
+            Effect.suspend(() =>
+              running.stop.isOpen()
+                ? Effect.undefined
+                : effectFrom("`subscribe` of the backend", () => backend.subscribe())
+            )
           )
           if (signals === undefined) return
           // What ended before it was attached, nobody tells it.
@@ -389,7 +401,10 @@ export const reconciler: {
           hasSkipped = false
           let after = Option.none<string>()
           do {
-            const { executions, next } = yield* store.unsettled({ after, limit: page })
+            const { executions, next } = yield* effectFrom(
+              "`unsettled` of the store",
+              () => store.unsettled({ after, limit: page })
+            )
             yield* Effect.forEach(executions, promote, { concurrency, discard: true })
             after = next
           } while (Option.isSome(after) && !running.stop.isOpen())

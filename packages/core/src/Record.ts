@@ -12,6 +12,7 @@
 import { Cause, type Config, Context, Effect, Exit, Layer, type Option, Schema, type Scope, Sink, Stream } from "effect"
 import { type BackingOf, type Buffer, type BufferConfig, fromConfig, type Migrations } from "./Buffer.ts"
 import { assertCapacity, assertVersions } from "./internal/capacity.ts"
+import { lastingContext } from "./internal/lasting.ts"
 import { logOf } from "./internal/logKey.ts"
 import { chosenBuffer } from "./internal/recordConfig.ts"
 import { DefinitionTypeId, RecordRuntime } from "./internal/recordRuntime.ts"
@@ -123,7 +124,11 @@ export const Service = <Self>() =>
   }
   const acquire = <B extends Buffer<A>, E, R>(make: Effect.Effect<B, E, R>) =>
     Effect.acquireRelease(
-      Effect.map(make, (buffer) => ({ buffer, runtime: new RecordRuntime<A>(info, buffer, runtimeOptions) })),
+      Effect.flatMap(make, (buffer) =>
+        Effect.map(lastingContext, (context) => ({
+          buffer,
+          runtime: new RecordRuntime<A>(info, buffer, runtimeOptions, context)
+        }))),
       ({ runtime }) => runtime.end
     )
 

@@ -1,7 +1,8 @@
 /** A component that runs a Stream into a record. */
-import { Effect, Exit, Fiber, Latch, type Layer, Scheduler, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, Latch, type Layer, Scheduler, Stream } from "effect"
 import { type Assembly, type Handled, type Intercept, Interceptor, type Supervised } from "./Component.ts"
-import { declare, endWhenClosed, type Running, type Slot, streamOf } from "./internal/component.ts"
+import { streamOf } from "./internal/answer.ts"
+import { declare, endWhenClosed, type Running, type Slot } from "./internal/component.ts"
 import { QuietScheduler } from "./internal/quietScheduler.ts"
 import type { RecordClass } from "./Record.ts"
 
@@ -23,7 +24,7 @@ export const layer = <Self, Key extends string, A, S extends Stream.Stream<NoInf
       Effect.flatMap(Interceptor, (intercept) => {
         const writer = new Writer(running, slot, record.key, intercept)
         const writing = endWhenClosed(
-          Stream.runForEachArray(streamOf(options.name, "stream", options.stream), writer.write),
+          Stream.runForEachArray(streamOf(`component "${options.name}": \`stream\``, options.stream), writer.write),
           running,
           slot
         )
@@ -55,7 +56,7 @@ const untilStopped = <E, R>(
     const stopping = yield* Effect.forkChild(Effect.andThen(running.stop.await, stop), { startImmediately: true })
     const exit = yield* Effect.onInterrupt(Fiber.await(fiber), () => Fiber.interrupt(fiber))
     stopping.interruptUnsafe()
-    return stopped && Exit.isFailure(exit) && Exit.hasInterrupts(exit) ? undefined : yield* exit
+    return stopped && Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? undefined : yield* exit
   })
 
 /** Writes what the stream emits. */

@@ -9,7 +9,8 @@ import { Cause, Clock, Context, Duration, Effect, Exit, Layer, Option, Scope } f
 import { Assembly } from "./Component.ts"
 import type { ComponentFailed, TopologyInvalid } from "./Fault.ts"
 import { atMost } from "./internal/atMost.ts"
-import { Builder, effectOf } from "./internal/component.ts"
+import { effectOf } from "./internal/answer.ts"
+import { Builder } from "./internal/component.ts"
 import { type Drawing, drawingOf } from "./internal/graph.ts"
 import { registerMetrics, snapshotOf } from "./internal/inspect.ts"
 import { goingBy, lastingContext } from "./internal/lasting.ts"
@@ -19,7 +20,7 @@ import { unreadVariables } from "./internal/recordConfig.ts"
 import { Run } from "./internal/run.ts"
 import { sayInfo, sayWarning } from "./internal/say.ts"
 import { endOnSecondSignal, hearSignals } from "./internal/secondSignal.ts"
-import { sharingAllButComponents } from "./internal/sharing.ts"
+import { buildComponents } from "./internal/sharing.ts"
 import { watchStalls } from "./internal/stall.ts"
 import { inBackground } from "./internal/worker.ts"
 import type { ShutdownReport, Snapshot } from "./Snapshot.ts"
@@ -105,7 +106,7 @@ export const layer = <A, E, R>(
         awaitFailure: ofRun((run) => run.awaitFailure),
         awaitDone: ofRun((run) => run.awaitDone)
       })
-      const built = yield* Layer.buildWithMemoMap(components, sharingAllButComponents(memoMap), scope).pipe(
+      const built = yield* buildComponents(components, memoMap, scope).pipe(
         Effect.provideService(Assembly, builder as never),
         Effect.provideService(Topology, topology)
       )
@@ -153,7 +154,7 @@ const tell = (
   onShutdown: TopologyOptions["onShutdown"]
 ): Effect.Effect<void> =>
   onShutdown === undefined ? logReport(report) : Effect.flatMap(
-    atMost(millis, Effect.suspend(() => effectOf("topology", "onShutdown", onShutdown(report)))),
+    atMost(millis, Effect.suspend(() => effectOf("`onShutdown` of the topology", onShutdown(report)))),
     (exit) =>
       Option.isNone(exit)
         ? sayWarning(`onShutdown of the topology has not returned in time, and is left behind`)

@@ -9,7 +9,8 @@ import {
   Interceptor,
   type Reads
 } from "./Component.ts"
-import { declare, endWhenClosed, type Input, type Slot, streamOf } from "./internal/component.ts"
+import { streamOf } from "./internal/answer.ts"
+import { declare, endWhenClosed, type Input, type Slot } from "./internal/component.ts"
 import { Empty, Ended, Overrun } from "./internal/cursor.ts"
 import { closedOf } from "./internal/reader.ts"
 import { step } from "./internal/step.ts"
@@ -56,7 +57,7 @@ export const layer: {
       const through = options.through(
         single ? streams[0] : Object.fromEntries(names.map((name, index) => [name, streams[index]]))
       )
-      const output = streamOf(options.name, "through", through)
+      const output = streamOf(`component "${options.name}": \`through\``, through)
       yield* endWhenClosed(Stream.runForEach(output, running.claims[0]!.produceAsync), running, slot)
     })
   })

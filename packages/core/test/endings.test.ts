@@ -381,7 +381,7 @@ describe("a handler that answers with no Effect", () => {
       yield* settle
       const { lastCause, ...told } = yield* component("c")
       assert.deepInclude(told, { status: "Restarting", handled: 0, abandoned: 1 })
-      assert.include(lastCause, "`handleUnsafe` must return nothing")
+      assert.include(lastCause, "`handleUnsafe` must answer with nothing")
       yield* Fiber.join(yield* stop)
     })))
 
@@ -1101,20 +1101,12 @@ describe("a shutdown", () => {
     },
     "a buffer's close that dies": {
       odd: Odd.layerBuffer(broker({ close: Effect.die("connection reset") })),
-      report: {
-        withinDeadline: false,
-        // Its reader never hears of an end.
-        interrupted: ["odd"],
-        faults: [{ what: "the close of record \"e/Odd\"", cause: "connection reset" }]
-      }
+      // Its reader never hears of an end, and is ended once it has read what there is.
+      report: { faults: [{ what: "the close of record \"e/Odd\"", cause: "connection reset" }] }
     },
     "a buffer's close that dies of what cannot be printed": {
       odd: Odd.layerBuffer(broker({ close: Effect.suspend(() => Effect.die(unprintable["a revoked proxy"]!())) })),
-      report: {
-        withinDeadline: false,
-        interrupted: ["odd"],
-        faults: [{ what: "the close of record \"e/Odd\"", cause: "a value that cannot be printed" }]
-      }
+      report: { faults: [{ what: "the close of record \"e/Odd\"", cause: "a value that cannot be printed" }] }
     },
     "a subscription whose end never returns": {
       odd: Odd.layerBuffer(broker({ unsubscribe: Effect.never })),
@@ -1165,7 +1157,7 @@ describe("a shutdown", () => {
       odd: Odd.layer,
       options: { onShutdown: untyped(Promise.resolve()) },
       report: {},
-      log: "`onShutdown` must answer with an Effect, and answered with a Promise"
+      log: "`onShutdown` of the topology must answer with an Effect, and answered with a Promise"
     },
     "a handler that never returns": {
       odd: Odd.layer,
@@ -1193,7 +1185,11 @@ describe("a shutdown", () => {
     "an append that is never answered": {
       odd: Odd.layerLog(engineLog({ append: () => {} })),
       component: Source.layer(Odd, { name: "odd", stream: Stream.make(1) }),
-      report: { withinDeadline: false, interrupted: ["odd"] }
+      report: {
+        withinDeadline: false,
+        waited: ["odd"],
+        faults: [{ what: "record \"e/Odd\"", cause: "its store has not answered for 1 value(s)" }]
+      }
     },
     "an engine's close that never returns": {
       odd: Odd.layerLog(engineLog({ close: Effect.never })),
@@ -1853,5 +1849,202 @@ describe("the end of a collector, without a topology", () => {
         yield* pass(100)
         assert.deepStrictEqual(ended(closing), Exit.void)
       }).pipe(Effect.scoped, Effect.provide(Odd.layerLog(engineLog({ commit: () => Effect.never }))))
+    ))
+})
+
+describe("a close that takes its time", () => {
+  for (const by of ["source that runs", "source that has ended"]) {
+    it.effect(`is waited for, also where its only writer is a ${by}`, () =>
+      quietly(Effect.gen(function*() {
+        let closings = 0
+        let closed = false
+        const close = Effect.gen(function*() {
+          closings++
+          yield* Effect.sleep("300 millis")
+          closed = true
+        })
+        const stream = by === "source that runs" ? Stream.concat(Stream.make(1), Stream.never) : Stream.make(1)
+        const { reports, stop } = yield* started(Source.layer(Odd, { name: "s", stream }), {
+          drainTimeout: "2 seconds",
+          records: withOdd(Odd.layerBuffer(broker({ close })))
+        })
+        yield* settle
+        const stopping = yield* stop
+        yield* pass(1000)
+        ended(stopping)
+        assert.deepStrictEqual([closings, closed], [1, true])
+        assert.deepInclude(reports[0]!, { withinDeadline: true, faults: [] })
+        assert.isAtLeast(reports[0]!.took, 300)
+      })))
+  }
+})
+
+describe("the report of a shutdown", () => {
+  it.effect("names as culprit the last of a chain, where the others wait for room before it", () =>
+    quietly(Effect.gen(function*() {
+      const { reports, stop } = yield* started(
+        Layer.mergeAll(
+          Source.layer(A, { name: "source", stream: Stream.range(1, 1000) }),
+          Transform.layer({ name: "between", from: A, to: Tight, through: (values) => values }),
+          Consumer.layer(Tight, { name: "stuck", handle: () => Effect.never })
+        ),
+        inTwoSeconds
+      )
+      yield* settle
+      const stopping = yield* stop
+      yield* pass(3000)
+      ended(stopping)
+      assert.deepStrictEqual(reports[0]!.interrupted, ["stuck"])
+      assert.sameMembers([...reports[0]!.waited], ["source", "between"])
+    })))
+
+  it.effect("counts what a handler that cannot be interrupted leaves unread", () =>
+    quietly(Effect.gen(function*() {
+      const { produce, reports, stop } = yield* started(
+        Consumer.layer(A, { name: "deaf", handle: () => Effect.uninterruptible(Effect.never) }),
+        inTwoSeconds
+      )
+      yield* produce(A, 1, 2, 3, 4)
+      yield* settle
+      const stopping = yield* stop
+      yield* pass(3000)
+      ended(stopping)
+      assert.deepStrictEqual(reports[0]!.left, [{ record: "e/A", component: "deaf", values: 3 }])
+    })))
+
+  it.effect("is preceded by a word on what a finalizer failed with that an interrupt had let run", () =>
+    listening((lines) =>
+      Effect.gen(function*() {
+        const { produce, stop } = yield* started(
+          Consumer.layer(A, {
+            name: "holding",
+            handle: () => Effect.ensuring(Effect.never, Effect.die("could not be given back"))
+          }),
+          inTwoSeconds
+        )
+        yield* produce(A, 1)
+        yield* settle
+        const stopping = yield* stop
+        yield* pass(3000)
+        ended(stopping)
+        assert.isTrue(
+          lines.some((line) => /"holding" failed when it was interrupted.*could not be given back/s.test(line)),
+          lines.join("\n")
+        )
+      })
+    ))
+})
+
+describe("a promise that nobody waits for", () => {
+  it.effect("is a failure that says so, and ends no process where it rejects", () =>
+    quietly(Effect.gen(function*() {
+      const handle = untyped(undefined)
+      const rejecting: any = () => Promise.reject(new Error("nobody hears of it"))
+      const { component, produce, stop } = yield* started(
+        Layer.mergeAll(
+          Consumer.layer(A, { name: "handle", handle: rejecting, restart: soon }),
+          Consumer.layer(A, { name: "unsafe", handleUnsafe: rejecting, restart: soon }),
+          Consumer.layer(A, { name: "nothing", handle, restart: soon })
+        ),
+        { ...inTwoSeconds, onShutdown: rejecting }
+      )
+      yield* produce(A, 1)
+      // A rejection that is not caught is told by the process, and fails the run of these tests.
+      yield* settle
+      for (const name of ["handle", "unsafe"]) assert.include((yield* component(name)).lastCause, "a Promise")
+      yield* Effect.flatMap(stop, Fiber.join)
+    })))
+})
+
+describe("a failure whose cause is of another version of effect", () => {
+  it.effect("is a failure as any", () =>
+    quietly(Effect.gen(function*() {
+      const foreign = Effect.failCause({ _tag: "Fail", error: "of version 3" } as never)
+      const { component, produce, stop } = yield* started(
+        Consumer.layer(A, { name: "c", restart: soon, handle: (value) => value === 1 ? foreign : Effect.void })
+      )
+      yield* produce(A, 1, 2)
+      yield* settle
+      yield* pass(1100)
+      const { abandoned, handled, lastCause } = yield* component("c")
+      assert.deepStrictEqual([handled, abandoned], [1, 1])
+      assert.isString(lastCause)
+      yield* Effect.flatMap(stop, Fiber.join)
+    })))
+})
+
+describe("a collector's `retry` that says nothing", () => {
+  for (
+    const [name, retry] of Object.entries<any>({
+      "never answers": Schedule.while(Schedule.recurs(5), () => Effect.never),
+      "ends its fiber": Schedule.while(Schedule.recurs(5), () => Effect.as(interruptsItself, true)),
+      "is no schedule": "10 millis"
+    })
+  ) {
+    it.effect(`since it ${name} loses no batch`, () =>
+      quietly(Effect.gen(function*() {
+        const attempts: Array<number> = []
+        const { produce, stop } = yield* started(
+          Collector.layer(Odd, {
+            name: "c",
+            group: "g",
+            retry,
+            handle: ({ attempt }) => attempts.push(attempt) === 1 ? Effect.fail("no") : Effect.void
+          }),
+          { ...inTwoSeconds, records: withOdd(Odd.layerLog(Log.memory())) }
+        )
+        yield* produce(Odd, 1)
+        yield* settle
+        yield* pass(3000)
+        assert.deepStrictEqual(attempts, [1, 2])
+        const stopping = yield* stop
+        yield* pass(3000)
+        ended(stopping)
+      })))
+  }
+})
+
+describe("a buffer of somebody's own whose numbers are none", () => {
+  it.effect("is told of, and leaves the other numbers and the snapshot as they are", () =>
+    listening((lines) =>
+      Effect.gen(function*() {
+        const numbers = { held: (): number => 3 }
+        const { produce, stop, topology } = yield* started(
+          Consumer.layer(Odd, { name: "c", handle: () => Effect.void }),
+          {
+            records: withOdd(Odd.layerBuffer({
+              make: (record) =>
+                Effect.map(Buffer.spmcRing({ capacity: 8 }).make<number>(record), (ring) =>
+                  Buffer.make<number>({
+                    record: record.key,
+                    kind: "Own",
+                    push: (value) => void ring.produceUnsafe(value),
+                    subscribe: ring.subscribe,
+                    held: () => numbers.held(),
+                    close: ring.close
+                  }))
+            }))
+          }
+        )
+        yield* produce(Odd, 1, 2)
+        yield* settle
+        const recordNow = Effect.map(topology.snapshot, ({ records }) => records[0]!)
+        assert.deepInclude(yield* recordNow, { held: 3, produced: 2 })
+        for (
+          const held of [() => NaN, () => 1.5, (): number => {
+            throw new Error("gone")
+          }]
+        ) {
+          numbers.held = held
+          yield* adjust("2 seconds")
+          assert.deepInclude(yield* recordNow, { held: 3, produced: 2 })
+        }
+        yield* settle
+        assert.strictEqual(
+          lines.filter((line) => line.includes("record \"e/Odd\"") && line.includes("no count")).length,
+          3
+        )
+        yield* Effect.flatMap(stop, Fiber.join)
+      })
     ))
 })

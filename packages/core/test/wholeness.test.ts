@@ -1239,3 +1239,58 @@ describe("configuration", () => {
       }
     }))
 })
+
+describe("layers around components", () => {
+  class Inner extends Record.Service<Inner>()("w/Inner", { schema: Schema.Int }) {}
+  class Outer extends Record.Service<Outer>()("w/Outer", { schema: Schema.Int }) {}
+  const consumer = (name: string) => Consumer.layer(Outer, { name, handle: () => Effect.void })
+
+  it.effect("may be those of a service that stands on a topology of its own", () =>
+    Effect.gen(function*() {
+      class Auditing extends Context.Service<Auditing, { readonly names: Effect.Effect<ReadonlyArray<string>> }>()(
+        "w/Auditing"
+      ) {}
+      let builds = 0
+      const AuditingLive = Layer.effect(
+        Auditing,
+        Effect.map(Topology.Topology, ({ snapshot }) => {
+          builds++
+          return { names: Effect.map(snapshot, ({ components }) => components.map(({ name }) => name)) }
+        })
+      ).pipe(
+        Layer.provide(Topology.layer(Consumer.layer(Inner, { name: "audit", handle: () => Effect.void }))),
+        Layer.provide(Inner.layer)
+      )
+      const seen: Array<ReadonlyArray<string>> = []
+      const App = Topology.layer(
+        Layer.mergeAll(
+          Source.layer(Outer, { name: "source", stream: Stream.make(1) }),
+          Consumer.layer(Outer, {
+            name: "auditing",
+            handle: () => Effect.flatMap(Auditing, ({ names }) => Effect.map(names, (names) => void seen.push(names)))
+          }).pipe(Layer.provide(AuditingLive))
+        )
+      ).pipe(Layer.provide(Layer.fresh(Outer.layer)))
+      for (let time = 1; time <= 2; time++) {
+        yield* Effect.flatMap(Topology.Topology, ({ awaitDone }) => awaitDone).pipe(Effect.provide(Layer.fresh(App)))
+        assert.deepStrictEqual([seen.length, builds], [time, time])
+      }
+      assert.deepStrictEqual(seen, [["audit"], ["audit"]])
+    }))
+
+  it.effect("may have one component in two places: it is one", () =>
+    Effect.gen(function*() {
+      const Sensor = Source.layer(Outer, { name: "sensor", stream: Stream.make(1, 2) })
+      const App = Topology.layer(Layer.merge(
+        Layer.merge(Sensor, consumer("alarms")),
+        Layer.merge(Sensor, consumer("archive"))
+      )).pipe(Layer.provide(Layer.fresh(Outer.layer)))
+      for (let time = 1; time <= 3; time++) {
+        const names = yield* Effect.map(
+          Effect.flatMap(Topology.Topology, ({ snapshot }) => snapshot),
+          ({ components }) => components.map(({ name }) => name)
+        ).pipe(Effect.provide(Layer.fresh(App)))
+        assert.sameMembers([...names], ["sensor", "alarms", "archive"])
+      }
+    }))
+})

@@ -12,7 +12,7 @@ import {
   Effect,
   Exit,
   Option,
-  Pull,
+  type Pull,
   Schedule,
   Scope,
   Semaphore
@@ -25,7 +25,7 @@ import type { Position } from "./cursor.ts"
 import { elapsedMillis, steadyMillis } from "./elapsed.ts"
 import { lastingContext } from "./lasting.ts"
 import { type Attributes, registering } from "./metrics.ts"
-import { render } from "./render.ts"
+import { render, squash } from "./render.ts"
 import { sayError, sayWarning } from "./say.ts"
 import { Signal } from "./signal.ts"
 import { type AnyFiber, step } from "./step.ts"
@@ -66,6 +66,9 @@ type State =
   /** Its scope has closed, or another holder has the group. */
   | { readonly _tag: "Over"; readonly error: StaleEpoch }
 
+/** How long a schedule has to say its next delay, in milliseconds. */
+const askedWithin = 1000
+
 /** A schedule under way: which delay is next. One that has ended or died goes on as `backoff`, but no shorter than its last. */
 class Delays {
   private readonly clock: Clock.Clock
@@ -83,13 +86,18 @@ class Delays {
     return Effect.suspend(() => {
       const { after, last } = this
       if (after !== undefined) return Effect.map(after.next(cause), (delay) => Math.max(last, delay))
-      const step = this.step === undefined
-        ? Effect.map(Schedule.toStep(this.schedule), (step) => this.step = step)
-        : Effect.succeed(this.step)
-      return Effect.flatMap(step, (step) => step(steadyMillis(this.clock), cause)).pipe(
-        Effect.map(([, delay]) => this.last = Duration.toMillis(delay)),
-        Pull.catchDone(() => this.ended(cause)),
-        Effect.catchCause(() => this.ended(cause))
+      const asked = Effect.suspend(() =>
+        this.step === undefined
+          ? Effect.map(Schedule.toStep(this.schedule), (step) => this.step = step)
+          : Effect.succeed(this.step)
+      ).pipe(Effect.flatMap((step) => step(steadyMillis(this.clock), cause)))
+      // In a fiber of its own: a predicate that never answers, or ends its fiber, loses no batch.
+      return Effect.flatMap(
+        atMost(askedWithin, asked),
+        (exit) =>
+          Option.isSome(exit) && Exit.isSuccess(exit.value)
+            ? Effect.succeed(this.last = Duration.toMillis(exit.value.value[1]))
+            : this.ended(cause)
       )
     })
   }
@@ -232,7 +240,7 @@ export class CollectorCore<A> {
     }
   })
   private logFailed(cause: Cause.Cause<unknown>): LogFailed {
-    return new LogFailed({ record: this.settings.record, cause: Causes.squash(cause) })
+    return new LogFailed({ record: this.settings.record, cause: squash(cause) })
   }
   private readonly itemOf = (entry: Entry<A>): Item<Entry<A>> => ({
     sequence: Number(entry.sequence),
@@ -326,7 +334,7 @@ export class CollectorCore<A> {
   }
   private retryLater(delivery: Delivery, cause: Cause.Cause<unknown>): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
-      const reason = render(Causes.squash(cause))
+      const reason = render(squash(cause))
       const before = this.find(delivery)
       if (before === undefined) return
       const delay = yield* this.retryDelay(before, cause)
@@ -482,18 +490,21 @@ export class CollectorCore<A> {
       }
       this.rejected(piece, Exit.fail(this.logFailed(exit.cause)))
       // A drain does not wait for what cannot be stored: it is handed out again by the next run, and rejected again.
-      if (this.state._tag !== "Open" && ++aside.triedInDrain === triesInDrain) this.stays(piece)
+      const stays = this.state._tag !== "Open" && ++aside.triedInDrain === triesInDrain
+      if (stays) this.stays(piece)
       else {
         this.asidesLater.push(aside)
         aside.due = this.now() + (yield* aside.delays.next(exit.cause))
       }
-      yield* this.asideComplaints.run(() =>
-        sayError(
-          `${this.name} could not store the dead letter of sequence ${item.sequence}, and tries again; `
-            + `${this.asidesLater.length} value(s) wait to be put aside`,
-          exit.cause
+      const what = `${this.name} could not store the dead letter of sequence ${item.sequence}`
+      yield* stays
+        ? sayError(`${what}, and leaves it to the next run, which hands it out again`, exit.cause)
+        : this.asideComplaints.run(() =>
+          sayError(
+            `${what}, and tries again; ${this.asidesLater.length} value(s) wait to be put aside`,
+            exit.cause
+          )
         )
-      )
     })
   }
   /** Whether it is done with one value: false for one that is to stay where it is, since nothing says where it may go. */

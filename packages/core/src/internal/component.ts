@@ -1,9 +1,10 @@
 /** What a component declares to the topology, and what the topology keeps of it while it runs. */
-import { type Cause, type Clock, Context, Effect, Latch, Layer, Schedule, type Scope, Stream } from "effect"
+import { type Cause, type Clock, Context, Effect, Latch, Layer, Schedule, type Scope } from "effect"
 import { Assembly, type Emits, type Handling } from "../Component.ts"
 import { BufferClosed } from "../Producer.ts"
 import { Lagged, RecordClosed } from "../Reader.ts"
 import type { RecordClass } from "../Record.ts"
+import { effectOf, wrongAnswer } from "./answer.ts"
 import { assertPositive } from "./capacity.ts"
 import type { Cursor, Position } from "./cursor.ts"
 import { ForeignCursor } from "./foreignCursor.ts"
@@ -13,7 +14,6 @@ import { Latency } from "./latency.ts"
 import type { Attributes } from "./metrics.ts"
 import { cursorOf } from "./reader.ts"
 import { type Claim, definitionOf, type RecordRuntime, runtimeOf } from "./recordRuntime.ts"
-import { describe } from "./render.ts"
 import { orWarn, sayWarning } from "./say.ts"
 import { declares } from "./sharing.ts"
 import { Throttle } from "./throttle.ts"
@@ -119,32 +119,15 @@ export const declareEffect = (options: Declaration): Effect.Effect<void, never, 
 export const emitterOf = (emits: Emits, running: Running): any =>
   Object.fromEntries(Object.keys(emits).map((name, index) => [name, running.claims[index]]))
 
-/** Untyped code may answer with something else than an Effect: it is told so, and what it answered with. */
+/** A handler of a component's has answered with what is no Effect. */
 export const notAnEffect = (component: string, option: string, answer: unknown): TypeError =>
-  withoutStack(() =>
-    new TypeError(
-      option === "handleUnsafe"
-        ? `component "${component}": \`handleUnsafe\` must return nothing, and what it returns is never run; it returned `
-          + `${describe(answer)}. Use \`handle\` for what answers with an Effect`
-        : `component "${component}": \`${option}\` must answer with an Effect, and answered with ${describe(answer)}`
+  option === "handleUnsafe"
+    ? wrongAnswer(
+      `component "${component}": \`handleUnsafe\``,
+      answer,
+      "nothing, since that is never run (`handle` is for what answers with an Effect)"
     )
-  )
-export const effectOf = <A, E, R>(
-  component: string,
-  option: string,
-  answer: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> => Effect.isEffect(answer) ? answer : Effect.die(notAnEffect(component, option, answer))
-
-export const streamOf = <A, E, R>(
-  component: string,
-  option: string,
-  answer: Stream.Stream<A, E, R>
-): Stream.Stream<A, E, R> =>
-  Stream.isStream(answer) ? answer : Stream.die(
-    withoutStack(() =>
-      new TypeError(`component "${component}": \`${option}\` must give a Stream, and gave ${describe(answer)}`)
-    )
-  )
+    : wrongAnswer(`component "${component}": \`${option}\``, answer)
 
 /** `instanceof` for whatever somebody's code has failed with: a revoked proxy is of no class, and throws when it is asked. */
 export const isA = <A>(value: unknown, of: abstract new(...args: any) => A): value is A => {
@@ -204,8 +187,9 @@ export class Input {
   /** How much is ready for it. A buffer of somebody's own that cannot say it is taken at what it said last. */
   pending(): number {
     try {
-      return this.lastPending = this.cursor.pending()
-    } catch {
+      return this.lastPending = this.record.countOr(this.lastPending, this.cursor.pending(), "`pending`")
+    } catch (cause) {
+      this.record.complain("a reader of its buffer cannot say how much is ready", cause)
       return this.lastPending
     }
   }
@@ -237,7 +221,10 @@ export class Input {
     const lagged = withoutStack(() => new Lagged({ record: this.record.key, missed }))
     return Effect.andThen(
       warn,
-      orWarn(`onLag of component "${this.component}"`, () => effectOf(this.component, "onLag", onLag(lagged)))
+      orWarn(
+        `onLag of component "${this.component}"`,
+        () => effectOf(`component "${this.component}": \`onLag\``, onLag(lagged))
+      )
     )
   }
 }

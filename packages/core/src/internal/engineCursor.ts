@@ -4,6 +4,7 @@
  */
 import { Cause, Data, Effect, type Fiber, Option, Schedule } from "effect"
 import { type Counts, Empty, Ended, Overrun, type Polled } from "./cursor.ts"
+import { effectFrom } from "./answer.ts"
 import type { Engine } from "./engine.ts"
 import type { Gate } from "./gate.ts"
 import { PumpedCursor } from "./store.ts"
@@ -110,7 +111,12 @@ export class EngineCursor<A> extends PumpedCursor<A> {
     const fetching = Effect.andThen(
       Effect.yieldNow,
       Effect.suspend(() =>
-        isKept() ? host.engine.read(position, Math.min(host.readMax, host.visible() - position)) : Effect.succeed([])
+        isKept()
+          ? effectFrom(
+            "`read` of the engine",
+            () => host.engine.read(position, Math.min(host.readMax, host.visible() - position))
+          )
+          : Effect.succeed([])
       )
     ).pipe(
       Effect.flatMap((stored) => {

@@ -13,6 +13,7 @@ import {
 } from "../Log.ts"
 import { BufferFailed, type ProduceError } from "../Producer.ts"
 import { Lagged, type Reader, RecordClosed } from "../Reader.ts"
+import { effectFrom } from "./answer.ts"
 import { acquireInterruptibly, atMost } from "./atMost.ts"
 import { codecOf } from "./codec.ts"
 import type { Engine, Stored } from "./engine.ts"
@@ -22,7 +23,7 @@ import type { Hold } from "./groupTable.ts"
 import type { Place } from "./logState.ts"
 import { misread, placeOf } from "./place.ts"
 import { readerOf } from "./reader.ts"
-import { render } from "./render.ts"
+import { render, squash, wellFormed } from "./render.ts"
 import { sayWarning } from "./say.ts"
 import { type AnyFiber, step, waiting } from "./step.ts"
 import { StoreBuffer } from "./storeBuffer.ts"
@@ -64,11 +65,11 @@ class EngineLog<in out A> extends StoreBuffer<A> implements Log<A> {
     this.log = log
     this.engine = engine
     this.durability = engine.durability
-    this.refreshed = engine.refresh === undefined ? Effect.void : this.told(engine.refresh)
+    this.refreshed = engine.refresh === undefined ? Effect.void : this.told("refresh", () => engine.refresh!)
     this.oldest = Effect.map(this.refreshed, () => BigInt(engine.oldest()))
     this.head = Effect.map(this.refreshed, () => BigInt(engine.head()))
     this.groups = Effect.map(
-      this.told(engine.groups),
+      this.told("groups", () => engine.groups),
       (groups) => groups.map((group) => ({ ...group, committed: BigInt(group.committed) }))
     )
     this.latest = step(() => {
@@ -79,12 +80,15 @@ class EngineLog<in out A> extends StoreBuffer<A> implements Log<A> {
     this.close = Effect.suspend(() => {
       if (log.closing) return log.over.await
       log.close()
-      return Effect.andThen(Effect.uninterruptible(engine.close), log.over.await)
+      return Effect.andThen(
+        Effect.uninterruptible(effectFrom("`close` of the engine", () => engine.close)),
+        log.over.await
+      )
     })
   }
   /** Reads the newest value, so that there is one from the start. */
   get open(): Effect.Effect<void, LogFailed> {
-    return Effect.asVoid(this.told(this.look))
+    return Effect.asVoid(this.told("read", () => this.look))
   }
   override readonly stats = () => ({
     capacity: Number.isFinite(this.log.capacity) ? this.log.capacity : null,
@@ -155,7 +159,7 @@ class EngineLog<in out A> extends StoreBuffer<A> implements Log<A> {
       Effect.suspend((): Effect.Effect<never, Lagged | LogFailed> =>
         first < engine.oldest() ? lag() : Effect.fail(new LogFailed({ record, cause }))
       )
-    const fetched: Entries = Effect.matchEffect(Effect.suspend(() => engine.read(first, max)), {
+    const fetched: Entries = Effect.matchEffect(effectFrom("`read` of the engine", () => engine.read(first, max)), {
       onFailure: failed,
       onSuccess: (stored) =>
         stored[0]?.sequence === first
@@ -177,19 +181,22 @@ class EngineLog<in out A> extends StoreBuffer<A> implements Log<A> {
   readonly acquire = (group: string, options: { readonly from: From }): Effect.Effect<Group, LogFailed, Scope.Scope> =>
     Effect.flatMap(placeOf(this.record, "acquire", options.from), (place) =>
       acquireInterruptibly(
-        this.told(Effect.suspend(() => this.engine.acquire(group, place))),
+        this.told("acquire", () => this.engine.acquire(group, place)),
         (hold) => this.release(hold)
       )).pipe(Effect.map((hold) => this.groupOf(hold)))
   /** An engine that does not answer keeps nobody: the hold is then given back as a crash gives it back. */
   private release(hold: Hold): Effect.Effect<void> {
-    return Effect.flatMap(atMost(releaseWithin, Effect.suspend(() => this.engine.release(hold))), (exit) => {
-      const what = `the release of group "${hold.group}" of record "${this.record}"`
-      if (Option.isNone(exit)) return sayWarning(`${what} has not returned within a second, and is left behind`)
-      return Exit.isFailure(exit.value) ? sayWarning(`${what} failed`, exit.value.cause) : Effect.void
-    })
+    return Effect.flatMap(
+      atMost(releaseWithin, effectFrom("`release` of the engine", () => this.engine.release(hold))),
+      (exit) => {
+        const what = `the release of group "${hold.group}" of record "${this.record}"`
+        if (Option.isNone(exit)) return sayWarning(`${what} has not returned within a second, and is left behind`)
+        return Exit.isFailure(exit.value) ? sayWarning(`${what} failed`, exit.value.cause) : Effect.void
+      }
+    )
   }
   readonly removeGroup = (group: string): Effect.Effect<void, LogFailed> =>
-    this.told(Effect.suspend(() => this.engine.removeGroup(group)))
+    this.told("removeGroup", () => this.engine.removeGroup(group))
 
   private groupOf(hold: Hold): Group {
     const { record } = this
@@ -201,13 +208,12 @@ class EngineLog<in out A> extends StoreBuffer<A> implements Log<A> {
       attempts: new Map(Array.from(hold.attempts, ([sequence, count]) => [BigInt(sequence), count])),
       commit: ({ attempts, through }) =>
         Effect.flatMap(
-          this.told(Effect.suspend(() =>
+          this.told("commit", () =>
             this.engine.commit(
               hold,
               Number(through),
               new Map(Array.from(attempts, ([sequence, count]) => [Number(sequence), count]))
-            )
-          )),
+            )),
           (committed): Effect.Effect<void, StaleEpoch | CommitOutOfRange> => {
             switch (committed._tag) {
               case "Committed":
@@ -247,7 +253,7 @@ class EngineLog<in out A> extends StoreBuffer<A> implements Log<A> {
   private sequenceOf(place: Place): Effect.Effect<number, LogFailed> {
     const { engine } = this
     if (typeof place === "object" && "time" in place) {
-      return this.told(Effect.suspend(() => engine.sequenceAt(place.time)))
+      return this.told("sequenceAt", () => engine.sequenceAt(place.time))
     }
     return Effect.map(this.refreshed, () =>
       place === "head"
@@ -256,12 +262,14 @@ class EngineLog<in out A> extends StoreBuffer<A> implements Log<A> {
         ? engine.oldest()
         : Math.min(place.sequence, engine.head()))
   }
-  /** With its failures as `LogFailed`. */
-  private told<B>(effect: Effect.Effect<B, unknown>): Effect.Effect<B, LogFailed> {
-    return Effect.mapError(
-      effect,
-      (cause) => cause instanceof LogFailed ? cause : new LogFailed({ record: this.record, cause })
-    )
+  /** What the engine answers to `call`, with its failures and its defects as `LogFailed`. */
+  private told<B>(call: string, answer: () => Effect.Effect<B, unknown>): Effect.Effect<B, LogFailed> {
+    return Effect.catchCause(effectFrom(`\`${call}\` of the engine`, answer), (cause) => {
+      const failure = squash(wellFormed(cause))
+      return Effect.fail(
+        failure instanceof LogFailed ? failure : new LogFailed({ record: this.record, cause: failure })
+      )
+    })
   }
 }
 

@@ -1,16 +1,20 @@
 /** What stands behind a record's service: its buffer, its readers, and the claims of those who write it. */
-import { Context, Effect, Exit, Latch, Option, type Scope } from "effect"
+import { Clock, Context, Effect, Exit, Latch, Option, type Scope } from "effect"
 import type { Buffer, RecordInfo } from "../Buffer.ts"
 import type { Produced, ProduceError, Producer, TryProduceError } from "../Producer.ts"
 import { WriterConflict } from "../Producer.ts"
 import type { Reader } from "../Reader.ts"
 import { atMost } from "./atMost.ts"
 import { logKeyPrefix } from "./logKey.ts"
+import { render } from "./render.ts"
 import { sayWarning } from "./say.ts"
 import { step } from "./step.ts"
 import { storeOf } from "./store.ts"
+import { Throttle } from "./throttle.ts"
 import { Verbs } from "./verbs.ts"
 import { type Refusable, type Waits, whileWaiting } from "./waits.ts"
+
+type Stats = ReturnType<Buffer<any>["stats"]>
 
 export interface RecordOptions<in A> {
   readonly writers: "one" | "many"
@@ -48,10 +52,19 @@ export class RecordRuntime<in out A> {
   readonly latest: Effect.Effect<Option.Option<A>>
   readonly close: Effect.Effect<void>
   private readonly verbs: Verbs<A>
-  private lastStats: ReturnType<Buffer<A>["stats"]> | undefined
+  private lastStats: Stats = { capacity: null, held: 0, produced: 0, dropped: 0, failed: 0, overwritten: 0 }
+  private readonly complaints = new Throttle()
+  private readonly context: Context.Context<never>
   private isCloseBegun = false
 
-  constructor(definition: RecordInfo<A>, buffer: Buffer<A>, options: RecordOptions<A>) {
+  /** `context` has the clock and the loggers that it goes by. */
+  constructor(
+    definition: RecordInfo<A>,
+    buffer: Buffer<A>,
+    options: RecordOptions<A>,
+    context: Context.Context<never> = Context.empty()
+  ) {
+    this.context = context
     this.key = definition.key
     this.definition = definition
     this.buffer = buffer
@@ -70,14 +83,38 @@ export class RecordRuntime<in out A> {
   get isClosed(): boolean {
     return this.closing.isOpen() || storeOf(this.buffer)?.closed === true
   }
-  /** The statistics of the buffer, which may be somebody's own: where it cannot say them, those before. */
-  stats(): ReturnType<Buffer<A>["stats"]> {
+  /** The statistics of the buffer, which may be somebody's own: what it cannot say is told, and is what it said before. */
+  stats(): Stats {
+    const before = this.lastStats
+    let said: Stats
     try {
-      this.lastStats = this.buffer.stats()
-    } catch {
-      this.lastStats ??= { capacity: null, held: 0, produced: 0, dropped: 0, failed: 0, overwritten: 0 }
+      said = this.buffer.stats()
+    } catch (cause) {
+      this.complain("its buffer has no statistics", cause)
+      return before
     }
-    return this.lastStats
+    const countOf = (field: Exclude<keyof Stats, "capacity">) =>
+      this.countOr(before[field], said[field], `\`${field}\``)
+    const { capacity } = said
+    return this.lastStats = {
+      capacity: capacity === null || Number.isSafeInteger(capacity) ? capacity : null,
+      held: countOf("held"),
+      produced: countOf("produced"),
+      dropped: countOf("dropped"),
+      failed: countOf("failed"),
+      overwritten: countOf("overwritten")
+    }
+  }
+  /** `said`, or `otherwise` where that is no count. */
+  countOr(otherwise: number, said: number, what: string): number {
+    if (Number.isSafeInteger(said) && said >= 0) return said
+    this.complain(`${what} of its buffer is no count`, said)
+    return otherwise
+  }
+  /** At most once a second. */
+  complain(what: string, cause: unknown): void {
+    if (!this.complaints.isDue(Context.get(this.context, Clock.Clock))) return
+    Effect.runForkWith(this.context)(sayWarning(`record "${this.key}": ${what}: ${render(cause)}`))
   }
   /** The end of its layer: closes it, unless that has begun before, and waits for it no longer than may be. */
   readonly end: Effect.Effect<void> = Effect.suspend(() => {
@@ -182,6 +219,10 @@ export class Claim<in out A> implements Producer<A>, Waits {
     step((fiber) => this.admits(value) ? this.verbs.decideProduceAsync(value, fiber, this) : this.verbs.refuse(value))
   readonly produceUnsafe = (value: A): Produced => this.open || this.admits(value) ? this.sink.push(value) : "Closed"
 
+  /** Whether anybody waits under it. */
+  get isWaiting(): boolean {
+    return this.waiting.size > 0
+  }
   release(): void {
     if (this.released) return
     this.released = true

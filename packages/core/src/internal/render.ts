@@ -29,12 +29,32 @@ export const describe = (value: unknown): string => {
 
 /** What a cause has to say, a line for each reason, without stacks: those are in the log. */
 export const brief = (cause: Cause.Cause<unknown>): string =>
-  firstOf(() => Cause.prettyErrors(cause).map(({ message, name }) => `${name}: ${message}`).join("\n"))
-    ?? cause.reasons.map(told).join("\n")
+  firstOf(
+    () => Cause.prettyErrors(cause).map(({ message, name }) => `${name}: ${message}`).join("\n"),
+    () => cause.reasons.map(told).join("\n")
+  ) ?? noCause
 
 /** The cause itself where it can be printed, else one that says what was in it: a logger is never given another. */
 export const printable = (cause: Cause.Cause<unknown>): Cause.Cause<unknown> =>
-  firstOf(() => Cause.pretty(cause)) !== undefined ? cause : Cause.fail(new Error(cause.reasons.map(told).join("; ")))
+  firstOf(() => Cause.pretty(cause)) !== undefined
+    ? cause
+    : Cause.fail(new Error(firstOf(() => cause.reasons.map(told).join("; ")) ?? noCause))
+
+/** What a cause failed with. One of another version of effect, which JavaScript lets in, is none. */
+export const squash = (cause: Cause.Cause<unknown>): unknown => {
+  try {
+    return Cause.squash(cause)
+  } catch {
+    return new TypeError(noCause)
+  }
+}
+/** The cause itself, unless it is none. */
+export const wellFormed = (cause: Cause.Cause<unknown>): Cause.Cause<unknown> =>
+  Array.isArray((cause as { readonly reasons?: unknown } | undefined)?.reasons)
+    ? cause
+    : Cause.die(new TypeError(noCause))
+
+const noCause = "a failure without a Cause, such as one that another version of effect has made"
 
 const told = (reason: Cause.Reason<unknown>): string =>
   reason._tag === "Fail" ? render(reason.error) : reason._tag === "Die" ? render(reason.defect) : "interrupted"

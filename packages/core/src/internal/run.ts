@@ -1,5 +1,5 @@
 /** A topology that was put together: it is checked, attaches, starts, knows when all is quiet, and drains. */
-import { Cause, Clock, type Context, Deferred, Duration, Effect, Exit, Latch, Option, Scope } from "effect"
+import { type Clock, type Context, Deferred, Duration, Effect, Exit, Latch, Option, Scope } from "effect"
 import {
   ComponentFailed,
   Cycle,
@@ -20,7 +20,7 @@ import type { Cursor } from "./cursor.ts"
 import { elapsedMillis } from "./elapsed.ts"
 import { cyclesOf, type Member } from "./graph.ts"
 import type { Claim, RecordRuntime } from "./recordRuntime.ts"
-import { render } from "./render.ts"
+import { render, squash } from "./render.ts"
 import { sayError } from "./say.ts"
 import { storeOf } from "./store.ts"
 import { type Failed, Supervision } from "./supervise.ts"
@@ -50,6 +50,9 @@ export class Run {
   private readonly writersLeft = new Map<AnyRecord, number>()
   /** Done once all records are closed, and once all components are over as well. */
   private readonly closed = Deferred.makeUnsafe<void>()
+  /** Records whose close has begun, and those whose close has failed: their readers may never hear of an end. */
+  private readonly closings = new Set<AnyRecord>()
+  private readonly closedInVain = new Set<AnyRecord>()
   private readonly drained = Deferred.makeUnsafe<void>()
   /** What went wrong on the way down. */
   private readonly faults: Array<ShutdownReport["faults"][number]> = []
@@ -75,7 +78,10 @@ export class Run {
     }))
     this.records = [...new Set(specs.flatMap(({ reads, writes }) => [...reads, ...writes]))]
     const { stop } = this
-    const onIdle = () => this.checkQuiet()
+    const onIdle = () => {
+      this.checkQuiet()
+      this.checkStranded()
+    }
     this.components = specs.map((spec) => new Running(spec, { scope: Scope.forkUnsafe(scope), clock, stop, onIdle }))
     this.running = new Set(this.components)
     for (const record of this.records) this.writersLeft.set(record, 0)
@@ -193,7 +199,7 @@ export class Run {
       const failure = new ComponentFailed({
         component: spec.name,
         why: failed.why,
-        cause: Cause.squash(failed.cause)
+        cause: squash(failed.by ?? failed.cause)
       })
       Deferred.doneUnsafe(this.failed, failure)
       Effect.runForkWith(this.context)(sayError(failure.message, failed.cause))
@@ -274,11 +280,15 @@ export class Run {
         }
         yield* atMost(leftOf(afterDeadline.interrupting), Deferred.await(this.drained))
         for (const record of this.writersLeft.keys()) {
+          // One that still waits for producers, or for its writers: it is closed under them.
+          if (this.closings.has(record) && record.nobodyWaits.isOpen()) continue
+          this.closings.add(record)
           record.refuse()
           this.close(record, Effect.void)
         }
         yield* atMost(leftOf(afterDeadline.interrupting + afterDeadline.closing), Deferred.await(this.closed))
-        for (const { scope, spec } of this.running) {
+        for (const { inputs, scope, spec } of this.running) {
+          for (const input of inputs) input.left = input.pending()
           this.faults.push({
             what: `component "${spec.name}"`,
             cause: "it could not be interrupted, and is left behind"
@@ -307,15 +317,19 @@ export class Run {
   }
   /** A record whose writers are over closes, once those outside the topology that wait for room now have got it. */
   private closeInOrder(record: AnyRecord): void {
+    if (this.closings.has(record)) return
+    this.closings.add(record)
     record.refuse()
     this.close(record, record.nobodyWaits.await)
   }
   private close(record: AnyRecord, after: Effect.Effect<void>): void {
     Effect.runForkWith(this.context)(Effect.andThen(after, record.close)).addObserver((exit) => {
       if (Exit.isFailure(exit)) {
-        this.faults.push({ what: `the close of record "${record.key}"`, cause: render(Cause.squash(exit.cause)) })
+        this.faults.push({ what: `the close of record "${record.key}"`, cause: render(squash(exit.cause)) })
+        this.closedInVain.add(record)
       }
       this.writersLeft.delete(record)
+      this.checkStranded()
       this.checkDrained()
     })
   }
@@ -325,14 +339,34 @@ export class Run {
     if (this.running.size === 0) Deferred.doneUnsafe(this.drained, Effect.void)
   }
   /** Whether a component that is not over has nothing left to do, and only waits for a record of its to be closed. */
-  private waits({ inputs, own, slots }: Running): boolean {
-    return inputs.some(({ record }) => this.writersLeft.has(record))
+  private waits({ claims, inputs, own, slots }: Running): boolean {
+    // It has what it holds to write, and the record that it writes takes nothing.
+    if (claims.some((claim) => claim.isWaiting)) return true
+    return inputs.some(({ record }) => this.writersLeft.has(record) || this.closedInVain.has(record))
       && slots.every(({ inFlight, state }) => inFlight === 0 && state === "Running")
       && (own !== undefined || inputs.every((input) => input.pending() === 0))
+  }
+  /** Ends those that have read what there is, and whose record could not tell them that there will be no more. */
+  private checkStranded(): void {
+    if (this.closedInVain.size === 0) return
+    for (const [index, running] of this.components.entries()) {
+      const { inputs, outcome } = running
+      if (outcome !== undefined || running.isEnding || !this.waits(running)) continue
+      if (inputs.length > 0 && inputs.every(({ record }) => this.closedInVain.has(record))) {
+        this.supervisions[index]!.interrupt()
+      }
+    }
   }
   /** Says of each record that is not closed at the deadline what keeps it, unless it is a component. */
   private tellUnclosed(): void {
     for (const [record, writers] of this.writersLeft) {
+      const onItsWay = storeOf(record.buffer)?.onItsWay?.() ?? 0
+      if (onItsWay > 0) {
+        this.faults.push({
+          what: `record "${record.key}"`,
+          cause: `its store has not answered for ${onItsWay} value(s)`
+        })
+      }
       if (writers > 0) continue
       this.faults.push(
         record.nobodyWaits.isOpen()

@@ -9,7 +9,7 @@
 import { Cause, Clock, type Context, Effect, Exit, type Fiber, Pull, Schedule, Scope } from "effect"
 import { defaultRestart, type Running, type Slot } from "./component.ts"
 import { steadyMillis } from "./elapsed.ts"
-import { brief } from "./render.ts"
+import { brief, wellFormed } from "./render.ts"
 import { orWarn, sayWarning } from "./say.ts"
 import { storeOf } from "./store.ts"
 
@@ -18,6 +18,8 @@ export type FailedFor = "restartEnded" | "restartFailed" | "final" | "draining"
 export interface Failed {
   readonly why: FailedFor
   readonly cause: Cause.Cause<unknown>
+  /** What it failed by, where that is not what its handler failed with. */
+  readonly by?: Cause.Cause<unknown>
 }
 
 type Delays = Effect.Success<ReturnType<typeof newDelays>>
@@ -72,8 +74,15 @@ export class Supervision {
         return this.slotOver(slot)
       }
       slot.abandon()
-      if (running.isEnding) return this.slotOver(slot)
-      this.restart(slot, exit.cause, { handled: slot.handled - handled, abandoned: slot.abandoned - abandoned })
+      const cause = wellFormed(exit.cause)
+      if (running.isEnding) {
+        // What the interrupt has let run, such as a finalizer, may have failed.
+        if (!Cause.hasInterruptsOnly(cause)) {
+          this.say(`component "${running.spec.name}" failed when it was interrupted`, cause)
+        }
+        return this.slotOver(slot)
+      }
+      this.restart(slot, cause, { handled: slot.handled - handled, abandoned: slot.abandoned - abandoned })
     })
   }
   private restart(
@@ -95,8 +104,9 @@ export class Supervision {
       // The schedule has died: of what, and what it was asked about.
       if (Exit.isFailure(exit)) {
         // Not `Cause.combine`, which hashes what is in them, and throws for a value that cannot be looked at.
-        const both = Cause.fromReasons([...exit.cause.reasons, ...cause.reasons])
-        return this.fail(slot, { why: "restartFailed", cause: both })
+        const by = wellFormed(exit.cause)
+        const both = Cause.fromReasons([...by.reasons, ...cause.reasons])
+        return this.fail(slot, { why: "restartFailed", cause: both, by })
       }
       if (!exit.value) return this.fail(slot, { why: "restartEnded", cause })
       if (this.endsAtStop && running.stop.isOpen()) return this.slotOver(slot)
@@ -141,6 +151,10 @@ export class Supervision {
     fiber.addObserver(ended)
     this.nesting--
   }
+  private say(message: string, cause: Cause.Cause<unknown>): void {
+    this.running.lastCause = brief(cause)
+    Effect.runForkWith(this.context)(sayWarning(message, cause))
+  }
   private fail(slot: Slot, failed: Failed): void {
     this.failed ??= failed
     this.interrupt()
@@ -170,7 +184,7 @@ export class Supervision {
     yield* orWarn(`the end of component "${spec.name}"`, () => Scope.close(scope, Exit.void))
     for (const { record } of inputs) {
       if (record.readers > 0 || record.isClosed) continue
-      if (storeOf(record.buffer)?.orphan?.() !== true) continue
+      if (storeOf(record.buffer)?.orphan?.() !== true || this.running.stop.isOpen()) continue
       yield* sayWarning(
         `record "${record.key}" has no reader left, since component "${spec.name}" is over: once it is full, its `
           + `producers are answered as closed`
