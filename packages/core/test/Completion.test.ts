@@ -444,6 +444,35 @@ describe("reconciler", () => {
       }).pipe(Effect.provide(layer))
     }))
 
+  for (
+    const [name, promote] of Object.entries<() => any>({
+      throws: () => {
+        throw new Error("a bug")
+      },
+      "answers with nothing": () => undefined,
+      "ends its own fiber": () => Effect.withFiber((fiber) => Fiber.interrupt(fiber))
+    })
+  ) {
+    it.effect(`promotes all others where a promotion ${name}`, () =>
+      Effect.gen(function*() {
+        const { layer, lines } = withLogs()
+        yield* Effect.gen(function*() {
+          const { promoted, store } = storeOf(
+            ["a", "b", "c"],
+            (executionId) => executionId === "a" ? promote() : Effect.succeed(nothing)
+          )
+          const { topology } = yield* run(
+            reconciler({ name: "reconciler", store, every: "10 seconds", concurrency: 1 })
+          )
+          yield* settle
+          yield* settle
+          assert.deepStrictEqual(promoted, ["a", "b", "c"])
+          assert.deepStrictEqual(lines, [`reconciler "reconciler" could not promote what waits for "a"`])
+          assert.deepInclude((yield* topology.snapshot).components[0]!, { restarts: 0, inFlight: 0 })
+        }).pipe(Effect.provide(layer))
+      }))
+  }
+
   it.effect("restarts, as its restarts say, where it cannot read what is unsettled", () =>
     Effect.gen(function*() {
       const { promoted, store } = storeOf(["a"])
