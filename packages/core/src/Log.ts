@@ -149,7 +149,9 @@ export interface Retention {
 /**
  * A log in memory: the last `capacity` values, gone with the process. Without groups it overwrites the oldest as an
  * `SpmcRing` does; `subscribe` begins at the head. With groups it is full once the oldest value is one that a group has
- * not committed: `tryProduce` answers `BufferFull`, `produceAsync` waits, `produce` drops and counts.
+ * not committed: `tryProduce` answers `BufferFull`, `produceAsync` waits, `produce` drops and counts. Where the collector of a
+ * topology that held the last group is over for good, nobody is waited for: `tryProduce` and `produceAsync` answer
+ * `BufferClosed` then, until a group is acquired again.
  *
  * `capacity` is in values and exact, by default 65,536; a collector needs more of it than its `maxReadAhead`. One that is
  * not a positive integer dies when the record is built. Values are not encoded: the `bytes` of an entry are made when

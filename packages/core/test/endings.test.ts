@@ -2048,3 +2048,38 @@ describe("a buffer of somebody's own whose numbers are none", () => {
       })
     ))
 })
+
+describe("a log in memory whose only collector is over for good", () => {
+  it.effect("answers those that wait as closed, and takes more once a group of it is acquired", () =>
+    quietly(Effect.gen(function*() {
+      const failing: Log.LogBacking = {
+        durability: "volatile",
+        make: (record) =>
+          Effect.map(
+            Log.memory({ capacity: 2 }).make(record),
+            (log) => Object.assign(Object.create(log), { read: () => Effect.die("cannot be read") })
+          )
+      }
+      const { context, stop, topology } = yield* started(
+        Collector.layer(Odd, { name: "only", group: "g", restart: Schedule.recurs(0), handle: () => Effect.void }),
+        { records: withOdd(Odd.layerLog(failing)) }
+      )
+      const record = Context.get(context, Odd) as Record.Record<number>
+      yield* Effect.scoped(Effect.gen(function*() {
+        const claim = yield* record.producer("outside")
+        yield* Effect.forEach([1, 2], (value) => claim.produceAsync(value))
+        const waiting = yield* Effect.forkChild(Effect.flip(claim.produceAsync(3)))
+        assert.strictEqual((yield* Effect.flip(topology.awaitFailure)).component, "only")
+        yield* settle
+        assert.deepInclude(yield* ended(waiting), { _tag: "BufferClosed", value: 3 })
+        // The next holder of a group is somebody to wait for.
+        const next = yield* Effect.provide(Collector.make(Odd, { group: "g" }), context)
+        const again = yield* Effect.forkChild(claim.produceAsync(4))
+        yield* settle
+        assert.isUndefined(again.pollUnsafe())
+        assert.strictEqual((yield* next.progress).committed, -1n)
+        yield* Fiber.interrupt(again)
+      }))
+      yield* Fiber.join(yield* stop)
+    })))
+})
