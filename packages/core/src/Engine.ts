@@ -13,14 +13,14 @@ import type { RecordInfo } from "./Buffer.ts"
 import { assertPositive } from "./internal/capacity.ts"
 import type { Engine } from "./internal/engine.ts"
 import { makeLog } from "./internal/engineLog.ts"
+import { render as renderUnknown } from "./internal/render.ts"
+import { inBackground as runInBackground } from "./internal/worker.ts"
 import type { Log, LogFailed } from "./Log.ts"
 
 export { type Codec, codecOf } from "./internal/codec.ts"
 export type { Engine, Stored } from "./internal/engine.ts"
 export { type Committed, type GroupState, GroupTable, type Hold, type Listed } from "./internal/groupTable.ts"
 export type { Place } from "./internal/logState.ts"
-export { render } from "./internal/render.ts"
-export { inBackground } from "./internal/worker.ts"
 
 /**
  * The log of a record over an engine, until the scope closes: what the `make` of a `LogBacking` answers with. Closing the
@@ -49,3 +49,19 @@ export const make = <A>(
     assertPositive(`record "${record.key}"`, "readMax", readMax)
     return makeLog(record, engine, { tailMax, readMax })
   })
+
+/**
+ * Runs `work` beside everything else until the scope closes, which interrupts it and does not wait for it. It ends by
+ * returning. Anything else (a defect, a failure, an interrupt from within) is told in the log, with `what` as its subject,
+ * and it is begun anew, after a second.
+ */
+export const inBackground: (
+  what: string,
+  work: Effect.Effect<void, unknown>
+) => Effect.Effect<void, never, Scope.Scope> = runInBackground
+
+/**
+ * Whatever a call failed with as a text for a message: as `String` would, an object without a text of its own as JSON. It
+ * never throws, whatever the value does where it is looked at.
+ */
+export const render: (value: unknown) => string = renderUnknown

@@ -339,12 +339,17 @@ export class Run {
     if (this.running.size === 0) Deferred.doneUnsafe(this.drained, Effect.void)
   }
   /** Whether a component that is not over has nothing left to do, and only waits for a record of its to be closed. */
-  private waits({ claims, inputs, own, slots }: Running): boolean {
-    // It has what it holds to write, and the record that it writes takes nothing.
-    if (claims.some((claim) => claim.isWaiting)) return true
+  private waits(running: Running): boolean {
+    const { claims, inputs, own, slots, spec } = running
+    // It has what it holds to write, and the record takes nothing, which somebody else is to change.
+    if (claims.some((claim, index) => claim.isWaiting && this.isHeldUp(spec.writes[index]!))) return true
     return inputs.some(({ record }) => this.writersLeft.has(record) || this.closedInVain.has(record))
       && slots.every(({ inFlight, state }) => inFlight === 0 && state === "Running")
       && (own !== undefined || inputs.every((input) => input.pending() === 0))
+  }
+  private isHeldUp(record: AnyRecord): boolean {
+    return (storeOf(record.buffer)?.onItsWay?.() ?? 0) > 0
+      || Array.from(this.running).some(({ inputs }) => inputs.some((input) => input.record === record))
   }
   /** Ends those that have read what there is, and whose record could not tell them that there will be no more. */
   private checkStranded(): void {
