@@ -1,6 +1,6 @@
 /** The store on SQLite, underneath: what a record keeps, in real files. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Layer } from "effect"
+import { Cause, Effect, Exit, Layer, Logger, References } from "effect"
 import { TestClock } from "effect/testing"
 import { existsSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -275,6 +275,28 @@ describe("retention", () => {
       yield* engine.commit(hold, 2, none)
       assert.strictEqual(engine.oldest(), 3)
     }))
+
+  it.effect("by age lets go as ever, once a clock that was an hour ahead has been put right, and says so", () => {
+    const lines: Array<string> = []
+    const logger = Logger.make(({ message }) => void lines.push(String(message)))
+    return Effect.gen(function*() {
+      const hour = 3_600_000
+      const engine = yield* openRecord(yield* file, { retention: { age: 1000 } })
+      yield* TestClock.setTime(hour)
+      yield* append(engine, [0, 1])
+      yield* TestClock.setTime(0)
+      yield* append(engine, [2])
+      const times = (yield* engine.read(0, 3)).map(({ at }) => at)
+      assert.deepStrictEqual(times, [0, 0, 0])
+      assert.deepStrictEqual(yield* engine.sequenceAt(1), 3)
+      yield* turn
+      assert.deepStrictEqual(lines.length, 1)
+      assert.include(lines[0], "record \"record\": 2 value(s) were appended while the clock was ahead")
+      yield* adjust(1000, engine)
+      yield* append(engine, [3])
+      assert.strictEqual(engine.oldest(), 3)
+    }).pipe(Effect.provideService(References.CurrentLoggers, new Set([logger])))
+  })
 
   it.live("deletes many rows some at a time, and all of them in the end", () =>
     Effect.gen(function*() {

@@ -428,6 +428,20 @@ describe("a subscriber", () => {
       ])
     }))
 
+  it.effect("is kept for no longer by one that was dated ahead, by a clock that has been put right since", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      const { store } = yield* open(path, { history: { age: "1 hour" } })
+      const minutes = (n: number) => TestClock.setTime(n * 60_000)
+      for (const [n, at] of [0, 10_000_000, 20, 40, 60, 80, 100].entries()) {
+        yield* minutes(at)
+        yield* store.add({ executionId: String(n) })
+        yield* succeed(store, String(n))
+      }
+      const kept = (yield* saboteur(path)).prepare("SELECT at FROM completions ORDER BY sequence").all()
+      assert.deepStrictEqual(kept.map(({ at }) => Number(at) / 60_000), [40, 60, 80, 100])
+    }))
+
   it.live("gets completions that expire a thousand at a time", () =>
     Effect.gen(function*() {
       const path = yield* file

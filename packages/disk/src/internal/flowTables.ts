@@ -189,7 +189,13 @@ export class FlowTables {
     const limit = Math.min(last + 1, oldest + Math.max(expiredMax, 2 * made))
     let keep = Math.min(limit, Math.max(oldest, last - this.history.count + 1))
     if (this.history.age !== Infinity) {
-      while (keep < limit && now - this.atOf(keep)! > this.history.age) keep++
+      for (let next = keep; next < limit; next++) {
+        const at = this.atOf(next)!
+        // A clock that was ahead once keeps nothing: what is dated in the future is as old as what came after it.
+        if (at > now) continue
+        if (now - at <= this.history.age) break
+        keep = next + 1
+      }
     }
     if (keep > oldest) this.statements.expire.run(keep)
   }

@@ -30,6 +30,8 @@ export interface RecordState {
   readonly oldestAt: number
   /** Whether rows are left to delete. */
   readonly more: boolean
+  /** How many values were dated ahead by a clock that has been put right since, and have got another date just now. */
+  readonly datedBack: number
 }
 
 /** A holder of this process: it keeps its group from being idle. */

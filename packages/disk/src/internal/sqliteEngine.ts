@@ -48,7 +48,8 @@ export class SqliteEngine implements Engine, Client {
     blockers: [],
     idleSince: Infinity,
     oldestAt: Infinity,
-    more: false
+    more: false,
+    datedBack: 0
   }
   private pending: Array<Pending> = []
   private sent: Array<Pending> = []
@@ -233,6 +234,13 @@ export class SqliteEngine implements Engine, Client {
     if (this.state.next > next || this.state.oldest > oldest) {
       this.asked = false
       this.listener?.advanced()
+    }
+    if (state.datedBack > 0) {
+      this.warn(
+        `record "${this.key}": ${state.datedBack} value(s) were appended while the clock was ahead, and are dated now that it `
+          + `has been put right`,
+        new Error("the clock was ahead")
+      )
     }
     this.roomMade()
     if (state.more) this.expire()

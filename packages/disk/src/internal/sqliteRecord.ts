@@ -15,6 +15,8 @@ const erasedMax = 2_000
 /** Bytes that a read answers with, if the first value is not larger. */
 const readMax = 4 * 2 ** 20
 const blockersMax = 10
+/** By so many milliseconds another process may be ahead: what it dates is left as it is. */
+const aheadMax = 60_000
 
 /** `next` and `oldest` are sequences; what is below `erased` has been deleted. */
 interface Row {
@@ -56,6 +58,8 @@ export class SqliteRecord {
   private found: ReadonlyArray<Group> | undefined
   private changed = false
   private appended = 0
+  /** Since `state` said it last. */
+  private datedBack = 0
   private now = -Infinity
 
   /** Makes the record where there is none with this key; in a transaction. */
@@ -103,17 +107,19 @@ export class SqliteRecord {
         return this.expireGroups(write.now, write.holders)
     }
   }
-  /** Lets go of what is past the limits, and answers with how the record stands. */
-  end(): RecordState {
+  /** Lets go of what is past the limits. */
+  end(): void {
+    this.dateBack(this.now)
     this.expireValues()
     const { epoch, next, oldest, erased, at, ends, start } = this.row
     if (this.changed) this.statements.save.run(epoch, next, oldest, erased, at, ends, start, this.id)
-    return this.state()
   }
   state(): RecordState {
     const { row } = this
     const committed = this.committed()
     const held = this.limits.keepsUnacknowledged && committed < row.oldest
+    const { datedBack } = this
+    this.datedBack = 0
     const aged = Number.isFinite(this.limits.age) && row.oldest < row.next && !held
     return {
       next: row.next,
@@ -125,7 +131,8 @@ export class SqliteRecord {
       ),
       idleSince: this.groups.reduce((least, { idle_since }) => Math.min(least, idle_since), Infinity),
       oldestAt: aged ? this.atOf(row.oldest) : Infinity,
-      more: row.erased < row.oldest
+      more: row.erased < row.oldest,
+      datedBack
     }
   }
 
@@ -161,14 +168,28 @@ export class SqliteRecord {
   private append({ bytes, lengths, times }: Packed): void {
     const { row, statements: { append }, version } = this
     let offset = 0
+    if (lengths.length > 0) this.dateBack(times[0]!)
     for (let index = 0; index < lengths.length; index++) {
       const length = lengths[index]!
       row.at = Math.max(row.at, times[index]!)
       row.ends += length
       append.run(row.next++, row.at, version, row.ends, bytes.subarray(offset, offset += length))
     }
-    this.now = Math.max(this.now, row.at)
+    this.now = Math.max(this.now, times.at(-1) ?? -Infinity)
     this.appended += lengths.length
+    this.changed = true
+  }
+  /**
+   * A clock that was ahead has dated values in the future, where no later one can be dated before them and none would expire
+   * by age until then. Once it has been put right, they are dated now.
+   */
+  private dateBack(now: number): void {
+    const { row } = this
+    if (!(Number.isFinite(now) && row.at > now + aheadMax)) return
+    const first = this.firstWhere((sequence) => this.atOf(sequence) > now)
+    this.statements.redate.run(now, first)
+    this.datedBack += row.next - first
+    row.at = now
     this.changed = true
   }
   private acquire(name: string, from: Place, now: number): Acquired {
@@ -288,6 +309,7 @@ const prepare = (database: DatabaseSync, id: number) => {
     ),
     at: statement(`SELECT at FROM values_${id} WHERE sequence = ?`),
     ends: statement(`SELECT ends FROM values_${id} WHERE sequence = ?`),
+    redate: statement(`UPDATE values_${id} SET at = ? WHERE sequence >= ?`),
     erase: statement(`DELETE FROM values_${id} WHERE sequence < ?`),
     groups: statement("SELECT name, epoch, committed, held, idle_since FROM groups WHERE record = ?"),
     progress: statement(`SELECT committed, attempts FROM groups ${group}`),
