@@ -312,7 +312,8 @@ export const pingPong: Case = {
       title: "plain push, plain handling",
       ours: sluiceHandleUnsafe,
       others: [queueTakeUnsafe, pubsubTakeUnsafe],
-      targets: [{ contestant: pubsubTakeUnsafe.name, pass: 4, stretch: 6 }]
+      // Between 3.2 and 3.8 in one run after the other: a gate of 15% behind the pass would be in the midst of that.
+      targets: [{ contestant: pubsubTakeUnsafe.name, pass: 4, stretch: 6, gate: 2.9 }]
     }
   ]
 }

@@ -26,6 +26,8 @@ export class HandlerLoop extends Pump implements Taker<unknown> {
   private readonly handler: (valueOrBatch: unknown) => Handled
   /** What the handler is in the component's options. */
   private readonly option: "handle" | "handleBatch" | "handleUnsafe"
+  /** Of `handleUnsafe`, unless something stands around it. */
+  private answersNothing = false
   /** 0: one value at a time. */
   private readonly batchMax: number
   private readonly wait: Effect.Effect<void>
@@ -59,6 +61,7 @@ export class HandlerLoop extends Pump implements Taker<unknown> {
     return Effect.withFiber((fiber) => {
       this.owner = fiber
       this.intercept = intercept
+      this.answersNothing = this.option === "handleUnsafe" && intercept === undefined
       return Effect.whileLoop(this)
     })
   }
@@ -134,16 +137,14 @@ export class HandlerLoop extends Pump implements Taker<unknown> {
   /** Whether nothing is left of what the handler answered with, and the cursor may go on. */
   private isHandled(handled: Handled, values: number): boolean {
     if (handled !== undefined) {
-      if (this.option === "handleUnsafe" && this.intercept === undefined) {
-        throw notAnEffect(this.slot.component, this.option, handled)
-      }
+      if (this.answersNothing) throw notAnEffect(this.slot.component, this.option, handled)
       this.rest = settled(handled, this.owner)
       if (this.rest !== undefined) {
         // What was decided on the spot is an Effect of ours.
         if (this.rest === handled) this.assertEffect(handled)
         return false
       }
-    } else if (this.option !== "handleUnsafe") this.assertEffect(handled)
+    } else if (!this.answersNothing) this.assertEffect(handled)
     // What the handler did may have interrupted the fiber that waits, and what it held is abandoned.
     if (this.interrupted) return false
     const { slot } = this

@@ -78,9 +78,10 @@ export class Run {
     }))
     this.records = [...new Set(specs.flatMap(({ reads, writes }) => [...reads, ...writes]))]
     const { stop } = this
+    // At each pause of each reader: mostly nobody asks.
     const onIdle = () => {
-      this.checkQuiet()
-      this.checkStranded()
+      if (this.quiet.size > 0) this.checkQuiet()
+      if (this.closedInVain.size > 0) this.checkStranded()
     }
     this.components = specs.map((spec) => new Running(spec, { scope: Scope.forkUnsafe(scope), clock, stop, onIdle }))
     this.running = new Set(this.components)
