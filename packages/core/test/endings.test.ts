@@ -2083,3 +2083,26 @@ describe("a log in memory whose only collector is over for good", () => {
       yield* Fiber.join(yield* stop)
     })))
 })
+
+describe("an event loop that is blocked", () => {
+  it.live("is named in the report, where it has made the end late", () =>
+    quietly(Effect.gen(function*() {
+      const { produce, reports, stop } = yield* started(
+        Consumer.layer(A, {
+          name: "blocking",
+          handle: () =>
+            Effect.andThen(
+              Effect.sleep(20),
+              Effect.sync(() => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1600))
+            )
+        }),
+        { drainTimeout: 50 }
+      )
+      yield* produce(A, 1)
+      yield* settle
+      yield* Effect.flatMap(stop, Fiber.join)
+      const [fault] = reports[0]!.faults
+      assert.strictEqual(fault?.what, "the event loop")
+      assert.match(fault!.cause, /it was blocked, and the end is \d+ ms late/)
+    })))
+})

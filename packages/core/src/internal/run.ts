@@ -272,8 +272,7 @@ export class Run {
       for (const [record, writers] of this.writersLeft) if (writers === 0) this.closeInOrder(record)
       this.checkDrained()
       const finished = yield* atMost(deadline, Deferred.await(this.drained))
-      const late = [...this.running]
-      const [waited, interrupted] = partition(late, (running) => this.waits(running))
+      const [waited, interrupted] = partition([...this.running], (running) => this.waits(running))
       if (Option.isNone(finished)) {
         this.tellUnclosed()
         for (const [index, running] of this.components.entries()) {
@@ -297,6 +296,13 @@ export class Run {
           // Here, so that the scope of the topology does not wait for what its readers do at their end.
           Effect.runForkWith(this.context)(Scope.close(scope, Exit.void))
         }
+      }
+      const late = took() - deadline - afterDeadline.all
+      if (late > afterDeadline.all / 4) {
+        this.faults.push({
+          what: "the event loop",
+          cause: `it was blocked, and the end is ${Math.round(late)} ms late`
+        })
       }
       for (const record of this.records) this.unmark(record)
       const report: ShutdownReport = {
