@@ -69,9 +69,10 @@ export class RecordRuntime<in out A> {
     this.definition = definition
     this.buffer = buffer
     this.options = options
-    this.subscribe = Effect.tap(
-      buffer.subscribe,
-      () => Effect.acquireRelease(Effect.sync(() => this.readers++), () => Effect.sync(() => this.readers--))
+    // It counts before it has subscribed: a record is not without readers while one is on its way.
+    this.subscribe = Effect.andThen(
+      Effect.acquireRelease(Effect.sync(() => this.readers++), () => Effect.sync(() => this.readers--)),
+      buffer.subscribe
     )
     this.latest = buffer.latest
     this.close = Effect.suspend(() => {
