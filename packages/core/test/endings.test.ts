@@ -1748,27 +1748,33 @@ describe("a record whose only reader is over for good", () => {
         yield* Fiber.join(yield* stop)
       })))
 
-    it.effect(`(${kind}) refuses nobody while it has another reader`, () =>
-      quietly(Effect.gen(function*() {
-        const gate = Latch.makeUnsafe(true)
-        const { context, produce, stop, topology } = yield* started(failing(gate), { records: Job.layer })
-        const record = Context.get(context, Job) as Record.Record<number>
-        yield* Effect.scoped(Effect.gen(function*() {
-          yield* produce(Job, 1)
-          // It comes before the component is over.
-          const other = yield* record.subscribe
-          yield* Effect.flip(topology.awaitFailure)
-          yield* settle
-          const producing = yield* Effect.forkChild(produce(Job, 2, 3, 4, 5))
-          yield* settle
-          assert.isUndefined(producing.pollUnsafe())
-          const received: Array<number> = []
-          while (received.at(-1) !== 5) received.push(yield* other.recv)
-          yield* Fiber.join(producing)
-          assert.deepStrictEqual(received.slice(-4), [2, 3, 4, 5])
-        }))
-        yield* Fiber.join(yield* stop)
-      })))
+    // Fibers yield after `ops` operations: the last one is over at any moment of the other's coming.
+    it.effect.each(Array.from({ length: 20 }, (_, index) => index + 3))(
+      `(${kind}) refuses nobody while it has another reader (%i)`,
+      (ops) =>
+        quietly(
+          Effect.gen(function*() {
+            const gate = Latch.makeUnsafe(true)
+            const { context, produce, stop, topology } = yield* started(failing(gate), { records: Job.layer })
+            const record = Context.get(context, Job) as Record.Record<number>
+            yield* Effect.scoped(Effect.gen(function*() {
+              yield* produce(Job, 1)
+              // It comes before the component is over.
+              const other = yield* record.subscribe
+              yield* Effect.flip(topology.awaitFailure)
+              yield* settle
+              const producing = yield* Effect.forkChild(produce(Job, 2, 3, 4, 5))
+              yield* settle
+              assert.isUndefined(producing.pollUnsafe())
+              const received: Array<number> = []
+              while (received.at(-1) !== 5) received.push(yield* other.recv)
+              yield* Fiber.join(producing)
+              assert.deepStrictEqual(received.slice(-4), [2, 3, 4, 5])
+            }))
+            yield* Fiber.join(yield* stop)
+          }).pipe(Effect.provideService(MaxOpsBeforeYield, ops))
+        )
+    )
   }
 })
 
